@@ -1,0 +1,8 @@
+/** End-to-end tests: the whole product by its command line, with real guests on a make-believe LAN. Root. */
+export default {
+	files: ['dist/test/e2e/**/*.test.js'],
+	nodeArguments: ['--enable-source-maps'],
+	workerThreads: false,
+	concurrency: 1,
+	timeout: '300s',
+};

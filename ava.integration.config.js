@@ -1,0 +1,11 @@
+/**
+ * Integration tests: root, real kernel devices, real QEMU. Each file leaves the machine's network namespace
+ * for one of its own, so files are processes and not threads.
+ */
+export default {
+	files: ['dist/test/integration/**/*.test.js'],
+	nodeArguments: ['--enable-source-maps'],
+	workerThreads: false,
+	concurrency: 1,
+	timeout: '180s',
+};
