@@ -1,0 +1,72 @@
+/** A route as RTM_NEWROUTE and RTM_DELROUTE describe it (rtnetlink(7), linux/rtnetlink.h). Pure. */
+import { attributes, type Message, readI32, readU16, readU32 } from './message.js';
+import { type Family, familyOf, ipText } from './text.js';
+
+export interface Route {
+	family: Family;
+	/** A prefix; the default route is `0.0.0.0/0` or `::/0`. In the answer of a lookup, the address alone with its full length. */
+	dst: string;
+	/** Of several next hops, the first; undefined for routes that lead nowhere (blackhole). */
+	ifindex: number | undefined;
+	gateway: string | undefined;
+	/** The source address that the host prefers on this route. */
+	src: string | undefined;
+	table: number;
+	/** RTPROT_*: who made it. */
+	protocol: number;
+	/** RT_SCOPE_* */
+	scope: number;
+	/** RTN_*: 1 unicast, 2 local, 3 broadcast … */
+	type: number;
+	/** The lower wins. */
+	metric: number;
+}
+
+/** @returns undefined for other families, and for the kernel's own per-destination clones. */
+export function parseRoute({ body }: Message): Route | undefined {
+	const family = familyOf(body[0] ?? 0);
+	if (family === undefined) return undefined;
+	const fields = attributes(body, RTMSG_BYTES);
+	const hop = fields.get(RTA_MULTIPATH);
+	const hopFields =
+		hop === undefined ? fields : attributes(hop.subarray(0, readU16(hop, 0)), RTNEXTHOP_BYTES);
+	const address = (type: number) => {
+		const bytes = fields.get(type);
+		return bytes && ipText(bytes);
+	};
+	const number = (type: number) => {
+		const bytes = fields.get(type);
+		return bytes && readU32(bytes, 0);
+	};
+	return {
+		family,
+		dst: `${address(RTA_DST) ?? (family === 'inet' ? '0.0.0.0' : '::')}/${body[1] ?? 0}`,
+		ifindex: hop === undefined ? number(RTA_OIF) : readI32(hop, 4),
+		gateway: gatewayIn(hopFields),
+		src: address(RTA_PREFSRC),
+		table: number(RTA_TABLE) ?? body[4] ?? 0,
+		protocol: body[5] ?? 0,
+		scope: body[6] ?? 0,
+		type: body[7] ?? 0,
+		metric: number(RTA_PRIORITY) ?? 0,
+	};
+}
+
+/** RTA_VIA, {u16 family, address}, is a next hop of another family: IPv4 over an IPv6 router (RFC 5549). */
+function gatewayIn(fields: Map<number, Buffer>): string | undefined {
+	const bytes = fields.get(RTA_GATEWAY) ?? fields.get(RTA_VIA)?.subarray(2);
+	return bytes && ipText(bytes);
+}
+
+/** struct rtmsg {u8 family, dst_len, src_len, tos, table, protocol, scope, type; u32 flags} */
+export const RTMSG_BYTES = 12;
+/** struct rtnexthop {u16 length, u8 flags, u8 hops, i32 ifindex}, then attributes. */
+const RTNEXTHOP_BYTES = 8;
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
+export const RTA_GATEWAY = 5;
+export const RTA_PRIORITY = 6;
+export const RTA_PREFSRC = 7;
+export const RTA_TABLE = 15;
+export const RTA_VIA = 18;
+const RTA_MULTIPATH = 9;
