@@ -1,0 +1,47 @@
+/** Applies a change to a frame thread's own copy of the port's state, between two batches. */
+import type { AddressTable } from './address-table.js';
+import type { StateChange } from './messages.js';
+import { flagNumbers, type PortState } from './port-state.js';
+import type { TransmitBatch } from './transmit.js';
+import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
+
+/**
+ * @param interfaces where the thread looks up which edge a frame's interface is; the slow path has none, as
+ * its frames come with their edge.
+ */
+export function applyChange(
+	change: StateChange,
+	state: PortState,
+	transmit: TransmitBatch,
+	interfaces?: AddressTable,
+): void {
+	switch (change.kind) {
+		case 'master':
+			state.setMaster(change.mac);
+			transmit.setInterface(EDGE_WIRE, change.ifindex);
+			return;
+		case 'host':
+			state.host = change.enabled;
+			transmit.setInterface(EDGE_HOST, change.ifindex);
+			interfaces?.set(Int32Array.of(change.ifindex), EDGE_HOST);
+			return;
+		case 'flag':
+			state.flag = flagNumbers[change.flag];
+			return;
+		case 'slave-added':
+			state.addSlave(change.edge, change.mac, change.learn);
+			transmit.setInterface(change.edge, change.ifindex);
+			interfaces?.set(Int32Array.of(change.ifindex), change.edge);
+			return;
+		case 'slave-removed':
+			interfaces?.delete(Int32Array.of(change.ifindex));
+			state.removeSlave(change.edge);
+			return;
+		case 'assigned':
+			state.assign(change.address, change.edge);
+			return;
+		case 'released':
+			state.release(change.address);
+			return;
+	}
+}

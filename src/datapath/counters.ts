@@ -1,0 +1,76 @@
+/**
+ * Counters per edge, in shared memory: the thread that forwards writes, control reads whenever it likes. Each
+ * thread has a block of its own, so there is one writer per number and no atomic operation per frame. Doubles
+ * are exact up to 2^53, which at ten million frames a second lasts 28 years.
+ *
+ * What came in from an edge is accounted for completely (the invariant that tests check):
+ *
+ *      in = forwarded + replicated + ignored + Σ drops + queued
+ */
+import { type DropReason, dropReasons, EDGES_MAX } from './verdict.js';
+
+/** Frames and bytes that came from the edge. */
+export const IN_PACKETS = 0;
+export const IN_BYTES = 1;
+/** Frames and bytes handed to the edge, copies of multicast included. */
+export const OUT_PACKETS = 2;
+export const OUT_BYTES = 3;
+/** Frames from the edge that went to exactly one other. */
+export const FORWARDED = 4;
+/** Frames from the edge that the slow path has copied or answered. */
+export const REPLICATED = 5;
+/** Frames on the wire that are the host's own business. */
+export const IGNORED = 6;
+/** Frames from the edge that were put on the backlog, ever. */
+export const BACKLOGGED = 7;
+/** Frames from the edge that were taken off the backlog, ever. */
+export const UNBACKLOGGED = 8;
+/** Copies to the edge that could not be handed over; the original counts as replicated all the same. */
+export const COPIES_LOST = 9;
+/** Drops of frames from the edge: index of the reason is added. */
+export const DROPS = 12;
+
+/** Doubles per edge: a multiple of 8, so that two edges never share a cache line. */
+export const STRIDE = 40;
+
+export type Counters = Float64Array;
+
+/** Bytes of one thread's block. */
+export const COUNTERS_BYTES = EDGES_MAX * STRIDE * Float64Array.BYTES_PER_ELEMENT;
+
+export interface EdgeCounters {
+	in: { packets: number; bytes: number };
+	out: { packets: number; bytes: number };
+	forwarded: number;
+	replicated: number;
+	ignored: number;
+	queued: number;
+	copiesLost: number;
+	drops: Partial<Record<DropReason, number>>;
+}
+
+/** Sums one edge over the blocks of all threads. */
+export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounters {
+	const sum = (field: number) =>
+		blocks.reduce((total, block) => total + (block[edge * STRIDE + field] as number), 0);
+	const drops: Partial<Record<DropReason, number>> = {};
+	dropReasons.forEach((reason, index) => {
+		const count = sum(DROPS + index);
+		if (count > 0) drops[reason] = count;
+	});
+	return {
+		in: { packets: sum(IN_PACKETS), bytes: sum(IN_BYTES) },
+		out: { packets: sum(OUT_PACKETS), bytes: sum(OUT_BYTES) },
+		forwarded: sum(FORWARDED),
+		replicated: sum(REPLICATED),
+		ignored: sum(IGNORED),
+		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED),
+		copiesLost: sum(COPIES_LOST),
+		drops,
+	};
+}
+
+/** Forgets an edge, so that the next slave with this number starts at zero. */
+export function clearEdge(blocks: readonly Counters[], edge: number): void {
+	for (const block of blocks) block.fill(0, edge * STRIDE, (edge + 1) * STRIDE);
+}

@@ -1,0 +1,93 @@
+/**
+ * ARP: who owns the sender's address, then by the target's address. A request is never flooded to slaves,
+ * because ipvtap knows who owns what.
+ */
+import {
+	ETH_DESTINATION,
+	ETH_SOURCE,
+	ETHERNET_HEADER,
+	isGroupDestination,
+	macEquals,
+	writeMac,
+} from '../../wire/ethernet.js';
+import {
+	ARP_OPERATION,
+	ARP_REPLY,
+	ARP_REQUEST,
+	ARP_SENDER_IP,
+	ARP_SENDER_MAC,
+	ARP_TARGET_IP,
+	ARP_TARGET_MAC,
+	isEthernetArp,
+} from '../../wire/ip.js';
+import type { PortState } from '../port-state.js';
+import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_ANSWER, SLOW_CLAIM } from '../verdict.js';
+import { canClaim4 } from './claim.js';
+import { slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
+
+const DROP_MALFORMED = drop('malformed');
+const DROP_ARP_SPOOF = drop('arp-spoof');
+
+export function arpFromSlave(
+	state: PortState,
+	frame: DataView,
+	at: number,
+	length: number,
+	edge: number,
+): number {
+	const arp = at + ETHERNET_HEADER;
+	if (!isEthernetArp(frame, arp, length - ETHERNET_HEADER)) return DROP_MALFORMED;
+	const operation = frame.getUint16(arp + ARP_OPERATION);
+	if (operation !== ARP_REQUEST && operation !== ARP_REPLY) return DROP_MALFORMED;
+	const high = state.macHigh[edge] as number;
+	const low = state.macLow[edge] as number;
+	if (!macEquals(frame, arp + ARP_SENDER_MAC, high, low)) return DROP_ARP_SPOOF;
+
+	const sender = frame.getInt32(arp + ARP_SENDER_IP);
+	const target = frame.getInt32(arp + ARP_TARGET_IP);
+	const targetOwner = state.ipv4.find(target);
+	// A probe (RFC 5227, 2.1.1) has no sender address: it is about the target, which it may not deny to others.
+	const probe = sender === 0 && operation === ARP_REQUEST;
+	const claimed = probe ? target : sender;
+	const owner = probe ? targetOwner : state.ipv4.find(sender);
+	if (owner === EDGE_WIRE) return canClaim4(state, edge, claimed) ? SLOW_CLAIM : DROP_ARP_SPOOF;
+	if (owner !== edge && !probe) return DROP_ARP_SPOOF;
+
+	if (targetOwner === EDGE_WIRE || targetOwner === edge) return toWire(state, frame, at);
+	const reach = slaveReach(state, edge, targetOwner);
+	if (reach === EDGE_HOST) return operation === ARP_REQUEST ? SLOW_ANSWER : EDGE_HOST;
+	if (reach === EDGE_WIRE) return toWire(state, frame, at);
+	if (reach >= EDGE_SLAVES) writeReceiver(state, frame, at, reach);
+	return reach;
+}
+
+export function arpFromWire(state: PortState, frame: DataView, at: number, length: number): number {
+	const arp = at + ETHERNET_HEADER;
+	if (!isEthernetArp(frame, arp, length - ETHERNET_HEADER)) return IGNORE;
+	const group = isGroupDestination(frame, at);
+	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	const target = frame.getInt32(arp + ARP_TARGET_IP);
+	const owner = state.ipv4.find(target);
+	const sender = frame.getInt32(arp + ARP_SENDER_IP);
+	if (owner >= EDGE_SLAVES) {
+		const verdict = wireToOwner(state, frame, at, owner, state.ipv4.find(sender));
+		if (verdict >= 0) receiverInTarget(state, frame, arp, owner);
+		return verdict;
+	}
+	// Announcements and broadcast replies correct everybody's neighbour table (RFC 5227, 3): failover needs them.
+	const announces = sender === target || frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
+	return group && announces && sender !== 0 ? wireToGroup(state, frame, at, state.ipv4.find(sender)) : IGNORE;
+}
+
+/** MAC-NAT outwards: the sender, in both places, becomes the master. */
+function toWire(state: PortState, frame: DataView, at: number): number {
+	writeMac(frame, at + ETH_SOURCE, state.masterHigh, state.masterLow);
+	writeMac(frame, at + ETHERNET_HEADER + ARP_SENDER_MAC, state.masterHigh, state.masterLow);
+	return EDGE_WIRE;
+}
+
+/** MAC-NAT inwards: where the master is named as the target, the guest is meant. */
+function receiverInTarget(state: PortState, frame: DataView, arp: number, edge: number): void {
+	if (!macEquals(frame, arp + ARP_TARGET_MAC, state.masterHigh, state.masterLow)) return;
+	writeMac(frame, arp + ARP_TARGET_MAC, state.macHigh[edge] as number, state.macLow[edge] as number);
+}

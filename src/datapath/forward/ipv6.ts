@@ -1,0 +1,69 @@
+/** IPv6 frames: neighbour discovery goes by target, everything else by source ownership and destination. */
+import { ETH_DESTINATION, ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import {
+	IPV6_DESTINATION,
+	IPV6_NEXT_HEADER,
+	IPV6_SOURCE,
+	ipv6Fits,
+	isUnspecified6,
+	PROTOCOL_HOP_BY_HOP,
+} from '../../wire/ip.js';
+import { ND_HIDDEN, NEIGHBOUR_SOLICITATION, ndType } from '../../wire/ndp.js';
+import type { PortState } from '../port-state.js';
+import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_FANOUT } from '../verdict.js';
+import { canClaim6, isIpv6Group } from './claim.js';
+import { ndFromSlave, solicitationFromWire } from './nd.js';
+import { hostToOwner, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
+
+const DROP_MALFORMED = drop('malformed');
+const DROP_IP_SPOOF = drop('ip-spoof');
+const DROP_ND_HIDDEN = drop('nd-hidden');
+
+export function ipv6FromSlave(
+	state: PortState,
+	frame: DataView,
+	at: number,
+	length: number,
+	edge: number,
+): number {
+	const ip = at + ETHERNET_HEADER;
+	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return DROP_MALFORMED;
+	const nd = ndType(frame, ip);
+	if (nd > 0) return ndFromSlave(state, frame, at, nd, edge);
+	if (nd < 0) return nd === ND_HIDDEN ? DROP_ND_HIDDEN : DROP_MALFORMED;
+	const group = isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION);
+	const owner = state.ipv6.find6(frame, ip + IPV6_SOURCE);
+	if (owner !== edge) {
+		if (group && isFromNobody(frame, ip)) return SLOW_FANOUT;
+		return owner === EDGE_WIRE && canClaim6(state, frame, ip + IPV6_SOURCE, edge)
+			? SLOW_CLAIM
+			: DROP_IP_SPOOF;
+	}
+	if (group) return SLOW_FANOUT;
+	return slaveToOwner(state, frame, at, edge, state.ipv6.find6(frame, ip + IPV6_DESTINATION));
+}
+
+export function ipv6FromWire(state: PortState, frame: DataView, at: number, length: number): number {
+	const ip = at + ETHERNET_HEADER;
+	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return IGNORE;
+	const group = isGroupDestination(frame, at);
+	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (ndType(frame, ip) === NEIGHBOUR_SOLICITATION) return solicitationFromWire(state, frame, at);
+	const sender = state.ipv6.find6(frame, ip + IPV6_SOURCE);
+	if (group || isIpv6Group(frame, ip + IPV6_DESTINATION)) return wireToGroup(state, frame, at, sender);
+	return wireToOwner(state, frame, at, state.ipv6.find6(frame, ip + IPV6_DESTINATION), sender);
+}
+
+export function ipv6FromHost(state: PortState, frame: DataView, at: number, length: number): number {
+	const ip = at + ETHERNET_HEADER;
+	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return DROP_MALFORMED;
+	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
+	return hostToOwner(state, frame, at, state.ipv6.find6(frame, ip + IPV6_DESTINATION));
+}
+
+/** A guest without an address speaks from `::` also in MLD reports, which carry a router alert (RFC 3590). */
+function isFromNobody(frame: DataView, ip: number): boolean {
+	return (
+		isUnspecified6(frame, ip + IPV6_SOURCE) && frame.getUint8(ip + IPV6_NEXT_HEADER) === PROTOCOL_HOP_BY_HOP
+	);
+}

@@ -1,0 +1,188 @@
+/**
+ * Theory of operation. One thread, run to completion, one breath after another:
+ *
+ *   1. from the ring of the slaves (the host slave among them), then from the master's, take at most a batch
+ *   2. for each frame: which edge sent it; VLAN tag and virtio header sane?; `forward` decides and rewrites
+ *   3. what goes to one edge is added to the batch, where it lies; what needs thought is copied to the backlog
+ *   4. one `sendmmsg`; only then are the ring's slots given back to the kernel, so nothing is ever copied here
+ *   5. wake the slow path once if anything was queued; apply messages; sleep in `poll` when there was nothing
+ *
+ * Who owns a slot: the kernel until TP_STATUS_USER, then this thread until `release`. Frames of one sender keep
+ * their order: a ring is walked in order, a batch is sent in order. Two rings have no order between them.
+ *
+ * A frame that can't go on is counted under its sender and forgotten; nothing here throws because of a frame,
+ * allocates, or waits for another thread.
+ */
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
+import { viewOf } from '../../sys/memory.js';
+import { TP_STATUS_VLAN_VALID } from '../../sys/packet.js';
+import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../../wire/ethernet.js';
+import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
+import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
+import { AddressTable } from '../address-table.js';
+import { applyChange } from '../apply-change.js';
+import { type Counters, DROPS, IGNORED, IN_BYTES, IN_PACKETS, STRIDE } from '../counters.js';
+import { forward } from '../forward/forward.js';
+import { DOORBELL_FORWARDER, type ForwarderMessage, type ForwarderSetup } from '../messages.js';
+import { PortState } from '../port-state.js';
+import { BACKLOG_BYTES, Backlog, QUEUED } from '../slowpath/backlog.js';
+import { regionOf, TransmitBatch } from '../transmit.js';
+import { drop, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
+import { RingReader } from './ring-reader.js';
+
+/** Frames of one `sendmmsg`: enough to spread its cost thin, few enough to keep latency low and the cache warm. */
+const BATCH = 256;
+
+/** Place of the event in the set that a quiet forwarder waits for. */
+const EVENT = 2;
+
+export class Forwarder {
+	readonly #setup: ForwarderSetup;
+	readonly #state: PortState;
+	readonly #interfaces: AddressTable;
+	readonly #slaves: RingReader;
+	readonly #master: RingReader;
+	readonly #transmit: TransmitBatch;
+	readonly #backlog: Backlog;
+	readonly #counters: Counters;
+	readonly #slowPathCounters: Counters;
+	readonly #doorbells: Int32Array;
+	#queued = false;
+	#stopped = false;
+
+	constructor(setup: ForwarderSetup) {
+		const { shared } = setup;
+		this.#setup = setup;
+		this.#state = new PortState(shared.seed);
+		this.#interfaces = new AddressTable(1, shared.seed);
+		this.#slaves = new RingReader(setup.slaves);
+		this.#master = new RingReader(setup.master);
+		this.#counters = new Float64Array(shared.forwarderCounters);
+		this.#slowPathCounters = new Float64Array(shared.slowPathCounters);
+		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters);
+		const backlog = viewOf(shared.backlogAddress, BACKLOG_BYTES);
+		this.#backlog = new Backlog(
+			regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes: backlog }),
+			new Int32Array(shared.backlogControl),
+			shared.backlogFrames,
+		);
+		this.#doorbells = new Int32Array(shared.doorbells);
+	}
+
+	/** Forwards until told to stop. */
+	run(): void {
+		const { shared, spinMicroseconds } = this.#setup;
+		const poll = new PollSet(this.#slaves.fd, this.#master.fd, shared.forwarderEvent);
+		const spin = spinMicroseconds / 1000;
+		let quietSince = 0;
+		while (!this.#stopped) {
+			if (Atomics.load(this.#doorbells, DOORBELL_FORWARDER) !== 0) {
+				this.#listen();
+				continue;
+			}
+			const busy = this.#breathe(this.#slaves, false) + this.#breathe(this.#master, true);
+			if (busy > 0) {
+				quietSince = 0;
+				continue;
+			}
+			// A reply to what was just sent is often microseconds away, and cheaper to look for than to sleep for.
+			const now = performance.now();
+			if (quietSince === 0) quietSince = now;
+			if (now - quietSince < spin) continue;
+			quietSince = 0;
+			poll.wait(-1);
+			if (poll.ready(EVENT)) clearEvent(shared.forwarderEvent);
+		}
+		this.#close();
+	}
+
+	/** Takes one batch from a ring through to its end. @returns how many frames it was. */
+	#breathe(ring: RingReader, fromMaster: boolean): number {
+		let count = 0;
+		while (count < BATCH && ring.next()) {
+			count++;
+			const ingress = fromMaster ? EDGE_WIRE : this.#interfaces.find(ring.ifindex);
+			// The slaves' filter may let another interface through; a slave that was just removed is one.
+			if (fromMaster || ingress !== EDGE_WIRE) this.#handle(ring, ingress);
+		}
+		if (count > 0) {
+			this.#transmit.flush();
+			ring.release();
+			if (this.#queued) this.#wakeSlowPath();
+		}
+		return count;
+	}
+
+	#handle(ring: RingReader, ingress: number): void {
+		const counters = this.#counters;
+		const entry = ingress * STRIDE;
+		const { length } = ring;
+		(counters[entry + IN_PACKETS] as number)++;
+		(counters[entry + IN_BYTES] as number) += length;
+		const verdict = decide(this.#state, ring, ingress);
+		if (verdict < 0) (counters[entry + DROPS - verdict] as number)++;
+		else if (verdict < EDGES_MAX) this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
+		else if (verdict === IGNORE) (counters[entry + IGNORED] as number)++;
+		else this.#enqueue(ring, ingress);
+	}
+
+	#enqueue(ring: RingReader, ingress: number): void {
+		const verdict = this.#backlog.push(
+			ring.region.frame,
+			ring.at,
+			ring.length,
+			ingress,
+			this.#counters,
+			this.#slowPathCounters,
+		);
+		if (verdict === QUEUED) this.#queued = true;
+		else (this.#counters[ingress * STRIDE + DROPS - verdict] as number)++;
+	}
+
+	#wakeSlowPath(): void {
+		this.#queued = false;
+		if (this.#backlog.takeSleeper()) signalEvent(this.#setup.shared.slowPathEvent);
+	}
+
+	#listen(): void {
+		Atomics.store(this.#doorbells, DOORBELL_FORWARDER, 0);
+		for (;;) {
+			const received = receiveMessageOnPort(this.#setup.changes) as { message: ForwarderMessage } | undefined;
+			if (!received) return;
+			const { message } = received;
+			if (message.kind === 'stop') this.#stopped = true;
+			else applyChange(message.change, this.#state, this.#transmit, this.#interfaces);
+		}
+	}
+
+	#close(): void {
+		this.#transmit.close();
+		this.#slaves.close();
+		this.#master.close();
+		this.#setup.changes.close();
+	}
+}
+
+const DROP_TRUNCATED = drop('truncated');
+const DROP_VLAN = drop('vlan');
+const DROP_BAD_VNET_HEADER = drop('bad-vnet-header');
+
+/** What the ring says about a frame comes before what the frame says about itself. */
+function decide(state: PortState, ring: RingReader, ingress: number): number {
+	const { at, length } = ring;
+	const { frame } = ring.region;
+	if (length === 0) return DROP_TRUNCATED;
+	// The kernel takes tags out of frames: without this look, one would pass an IP filter and come back on the way out.
+	if ((ring.status & TP_STATUS_VLAN_VALID) !== 0) return ingress === EDGE_WIRE ? IGNORE : DROP_VLAN;
+	// Flags and GSO type are both 0 for nearly every frame.
+	if (frame.getUint16(at - VNET_HEADER) !== 0 && !vnetIsSane(frame, at, length)) return DROP_BAD_VNET_HEADER;
+	return forward(state, frame, at, length, ingress);
+}
+
+function vnetIsSane(frame: DataView, at: number, length: number): boolean {
+	if (length < ETHERNET_HEADER + 20) return false;
+	const type = frame.getUint16(at + ETH_TYPE);
+	const protocol = at + ETHERNET_HEADER + (type === ETHERTYPE_IPV4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER);
+	return vnetHeaderIsSane(frame, at, length, type, frame.getUint8(protocol));
+}

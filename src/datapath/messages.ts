@@ -1,0 +1,78 @@
+/**
+ * What the threads of a port say to each other. Control tells the slow path, which keeps the address book, and
+ * the slow path tells the forwarder what followed: one order of events for everybody. Messages are for changes;
+ * no frame ever depends on one being answered.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { BookOrigin } from './address-book.js';
+import type { FlagName } from './port-state.js';
+
+/** Changes of a port's state that both frame threads apply alike (`applyChange`). */
+export type StateChange =
+	| { kind: 'master'; mac: string; ifindex: number }
+	| { kind: 'host'; ifindex: number; enabled: boolean }
+	| { kind: 'flag'; flag: FlagName }
+	| { kind: 'slave-added'; edge: number; ifindex: number; mac: string; learn: boolean }
+	| { kind: 'slave-removed'; edge: number; ifindex: number }
+	| { kind: 'assigned'; address: string; edge: number }
+	| { kind: 'released'; address: string };
+
+/** From control to the slow path. `id` asks for a Reply once the change has been passed on. */
+export type Command =
+	| { id: number; kind: 'change'; change: StateChange }
+	| { id: number; kind: 'assign'; edge: number; address: string }
+	| { id: number; kind: 'release'; edge: number; address: string }
+	| { id: number; kind: 'host-addresses'; addresses: string[] }
+	| { id: number; kind: 'stop' };
+
+/** From the slow path to control. */
+export type Report =
+	| { kind: 'reply'; id: number; error?: string }
+	| { kind: 'address'; edge: number; address: string; origin: BookOrigin; change: 'added' | 'removed' };
+
+/** From the slow path to the forwarder. */
+export type ForwarderMessage = { kind: 'change'; change: StateChange } | { kind: 'stop' };
+
+/** Ready to be handed to a worker. Addresses and descriptors are valid in every thread of the process. */
+export interface SharedSetup {
+	/** Where the backlog's BACKLOG_BYTES lie. */
+	backlogAddress: bigint;
+	backlogControl: SharedArrayBuffer;
+	backlogFrames: number;
+	forwarderCounters: SharedArrayBuffer;
+	slowPathCounters: SharedArrayBuffer;
+	/** DOORBELL_WORDS; a thread's word is set before its event is signalled, and is cheaper to look at. */
+	doorbells: SharedArrayBuffer;
+	forwarderEvent: number;
+	slowPathEvent: number;
+	seed: number;
+}
+
+export interface RingSetup {
+	fd: number;
+	address: bigint;
+	slotSize: number;
+	slots: number;
+}
+
+export interface ForwarderSetup {
+	shared: SharedSetup;
+	slaves: RingSetup;
+	master: RingSetup;
+	sender: number;
+	/** Microseconds of looking again before sleeping, after the last frame. */
+	spinMicroseconds: number;
+	changes: MessagePort;
+}
+
+export interface SlowPathSetup {
+	shared: SharedSetup;
+	sender: number;
+	commands: MessagePort;
+	forwarder: MessagePort;
+}
+
+export const DOORBELL_FORWARDER = 0;
+/** A cache line further, so that ringing one doesn't disturb who looks at the other. */
+export const DOORBELL_SLOW_PATH = 16;
+export const DOORBELL_WORDS = 32;

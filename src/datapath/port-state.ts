@@ -1,0 +1,97 @@
+/**
+ * All that a decision about a frame depends on, for one port: mode, flag, who the master and the host are,
+ * which slave has which MAC, who owns which address. Plain fields and typed arrays, because `forward` reads
+ * them for each frame. Every thread has its own, changed only between two batches.
+ */
+import { parseMac } from '../wire/ethernet.js';
+import { type AddressKey, keyOf } from './address-key.js';
+import { AddressTable } from './address-table.js';
+import { EDGE_HOST, EDGES_MAX } from './verdict.js';
+
+export const FLAG_BRIDGE = 0;
+export const FLAG_PRIVATE = 1;
+export const FLAG_VEPA = 2;
+export const flagNumbers = { bridge: FLAG_BRIDGE, private: FLAG_PRIVATE, vepa: FLAG_VEPA } as const;
+export type FlagName = keyof typeof flagNumbers;
+
+export class PortState {
+	flag: number = FLAG_BRIDGE;
+	masterHigh = 0;
+	masterLow = 0;
+	/** Whether there is a host slave to deliver to. */
+	host = false;
+	readonly ipv4: AddressTable;
+	readonly ipv6: AddressTable;
+	/** MAC of each edge's guest; the first two bytes, and the last four. */
+	readonly macHigh = new Uint16Array(EDGES_MAX);
+	readonly macLow = new Int32Array(EDGES_MAX);
+	/** 1 where a guest may claim addresses by using them. */
+	readonly learns = new Uint8Array(EDGES_MAX);
+	/** How many addresses of each family an edge owns. */
+	readonly owned4 = new Uint16Array(EDGES_MAX);
+	readonly owned6 = new Uint16Array(EDGES_MAX);
+	/** Guests' edges in use, dense: `slaves[0 … slaveCount-1]`. */
+	readonly slaves = new Uint16Array(EDGES_MAX);
+	slaveCount = 0;
+
+	constructor(seed: number) {
+		this.ipv4 = new AddressTable(1, seed);
+		this.ipv6 = new AddressTable(4, seed);
+	}
+
+	setMaster(mac: string): void {
+		const { high, low } = parseMac(mac);
+		this.masterHigh = high;
+		this.masterLow = low;
+		this.macHigh[EDGE_HOST] = high;
+		this.macLow[EDGE_HOST] = low;
+	}
+
+	addSlave(edge: number, mac: string, learn: boolean): void {
+		const { high, low } = parseMac(mac);
+		this.macHigh[edge] = high;
+		this.macLow[edge] = low;
+		this.learns[edge] = learn ? 1 : 0;
+		this.slaves[this.slaveCount++] = edge;
+	}
+
+	/** The caller has taken the slave's addresses away before. */
+	removeSlave(edge: number): void {
+		const index = this.slaves.subarray(0, this.slaveCount).indexOf(edge);
+		if (index < 0) return;
+		this.slaves[index] = this.slaves[--this.slaveCount] as number;
+		this.learns[edge] = 0;
+	}
+
+	/** Gives an address to an edge, taking it from whoever had it. */
+	assign(address: string, edge: number): void {
+		const key = keyOf(address);
+		this.#release(key);
+		this.#table(key).set(key.words, edge);
+		this.#count(key, edge, 1);
+	}
+
+	release(address: string): void {
+		this.#release(keyOf(address));
+	}
+
+	/** Edge that owns the address, or 0. */
+	ownerOf(address: string): number {
+		const key = keyOf(address);
+		return key.family === 4 ? this.ipv4.find(key.words[0] as number) : this.ipv6.find6(key.bytes, 0);
+	}
+
+	#release(key: AddressKey): void {
+		const owner = key.family === 4 ? this.ipv4.find(key.words[0] as number) : this.ipv6.find6(key.bytes, 0);
+		if (this.#table(key).delete(key.words)) this.#count(key, owner, -1);
+	}
+
+	#table(key: AddressKey): AddressTable {
+		return key.family === 4 ? this.ipv4 : this.ipv6;
+	}
+
+	#count(key: AddressKey, edge: number, by: number): void {
+		const owned = key.family === 4 ? this.owned4 : this.owned6;
+		owned[edge] = (owned[edge] as number) + by;
+	}
+}

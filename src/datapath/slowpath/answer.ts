@@ -1,0 +1,136 @@
+/**
+ * ARP replies and neighbour advertisements in the host's name. The host's stack can't give them: the address is
+ * on the master, and Linux answers ND only on the device that has it, and ARP there only if `arp_ignore` lets it.
+ */
+import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
+import { pseudoHeader6, sumOf } from '../../wire/checksum.js';
+import {
+	ETH_DESTINATION,
+	ETH_SOURCE,
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_ARP,
+	writeMac,
+} from '../../wire/ethernet.js';
+import {
+	ARP_LENGTH,
+	ARP_OPERATION,
+	ARP_REPLY,
+	ARP_SENDER_IP,
+	ARP_SENDER_MAC,
+	ARP_TARGET_IP,
+	ARP_TARGET_MAC,
+	IPV6_DESTINATION,
+	IPV6_HEADER,
+	IPV6_HOP_LIMIT,
+	IPV6_NEXT_HEADER,
+	IPV6_PAYLOAD_LENGTH,
+	IPV6_SOURCE,
+	isUnspecified6,
+	PROTOCOL_ICMPV6,
+} from '../../wire/ip.js';
+import {
+	ICMPV6_CHECKSUM,
+	ND_FLAGS,
+	ND_TARGET,
+	NEIGHBOUR_ADVERTISEMENT,
+	OPTION_TARGET_LINK_LAYER,
+} from '../../wire/ndp.js';
+import type { PortState } from '../port-state.js';
+import { type Region, regionOf } from '../transmit.js';
+
+export class Answerer {
+	readonly #memory: Mapping = mapShared(4096);
+	/** Where the answer lies until the next one is made. */
+	readonly region: Region = regionOf(this.#memory);
+	readonly at = 32;
+
+	/** Makes the answer to the request at `at` of `request`. @returns its length in bytes. */
+	answer(state: PortState, request: DataView, at: number): number {
+		// The virtio header in front of the answer stays zero for ever: nothing is left to be done.
+		return request.getUint16(at + ETH_TYPE) === ETHERTYPE_ARP
+			? arpReply(state, request, at, this.region.frame, this.at)
+			: advertisement(state, request, at, this.region.frame, this.at);
+	}
+
+	close(): void {
+		unmap(this.#memory);
+	}
+}
+
+/** RFC 826: sender and target change places. */
+function arpReply(state: PortState, request: DataView, at: number, frame: DataView, to: number): number {
+	const asked = at + ETHERNET_HEADER;
+	const arp = to + ETHERNET_HEADER;
+	ethernet(state, request, at, frame, to);
+	for (let offset = 0; offset < 8; offset += 4)
+		frame.setInt32(arp + offset, request.getInt32(asked + offset));
+	frame.setUint16(arp + ARP_OPERATION, ARP_REPLY);
+	writeMac(frame, arp + ARP_SENDER_MAC, state.masterHigh, state.masterLow);
+	frame.setInt32(arp + ARP_SENDER_IP, request.getInt32(asked + ARP_TARGET_IP));
+	writeMac(
+		frame,
+		arp + ARP_TARGET_MAC,
+		request.getUint16(at + ETH_SOURCE),
+		request.getInt32(at + ETH_SOURCE + 2),
+	);
+	frame.setInt32(arp + ARP_TARGET_IP, request.getInt32(asked + ARP_SENDER_IP));
+	return ETHERNET_HEADER + ARP_LENGTH;
+}
+
+/** RFC 4861, 4.4 and 7.2.4: solicited and overriding; to all nodes if the question came from nobody. */
+function advertisement(state: PortState, request: DataView, at: number, frame: DataView, to: number): number {
+	const asked = at + ETHERNET_HEADER;
+	const ip = to + ETHERNET_HEADER;
+	const icmp = ip + IPV6_HEADER;
+	const fromNobody = isUnspecified6(request, asked + IPV6_SOURCE);
+	ethernet(state, request, at, frame, to);
+	if (fromNobody) writeMac(frame, to + ETH_DESTINATION, 0x3333, 1);
+	frame.setUint32(ip, 0x60000000);
+	frame.setUint16(ip + IPV6_PAYLOAD_LENGTH, ADVERTISEMENT);
+	frame.setUint8(ip + IPV6_NEXT_HEADER, PROTOCOL_ICMPV6);
+	frame.setUint8(ip + IPV6_HOP_LIMIT, 255);
+	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, ip + IPV6_SOURCE);
+	if (fromNobody) writeAllNodes(frame, ip + IPV6_DESTINATION);
+	else copy16(request, asked + IPV6_SOURCE, frame, ip + IPV6_DESTINATION);
+	frame.setUint32(icmp, NEIGHBOUR_ADVERTISEMENT << 24);
+	frame.setUint32(icmp + ND_FLAGS, fromNobody ? FLAG_OVERRIDE : FLAG_SOLICITED | FLAG_OVERRIDE);
+	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, icmp + ND_TARGET);
+	frame.setUint16(icmp + 24, (OPTION_TARGET_LINK_LAYER << 8) | 1);
+	writeMac(frame, icmp + 26, state.masterHigh, state.masterLow);
+	const sum = sumOf(
+		frame,
+		icmp,
+		ADVERTISEMENT,
+		pseudoHeader6(frame, ip + IPV6_SOURCE, ADVERTISEMENT, PROTOCOL_ICMPV6),
+	);
+	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);
+	return ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT;
+}
+
+/** An advertisement with its target link-layer address option, bytes. */
+const ADVERTISEMENT = 32;
+const FLAG_SOLICITED = 0x40000000;
+const FLAG_OVERRIDE = 0x20000000;
+
+function ethernet(state: PortState, request: DataView, at: number, frame: DataView, to: number): void {
+	writeMac(
+		frame,
+		to + ETH_DESTINATION,
+		request.getUint16(at + ETH_SOURCE),
+		request.getInt32(at + ETH_SOURCE + 2),
+	);
+	writeMac(frame, to + ETH_SOURCE, state.masterHigh, state.masterLow);
+	frame.setUint16(to + ETH_TYPE, request.getUint16(at + ETH_TYPE));
+}
+
+function copy16(from: DataView, fromAt: number, to: DataView, toAt: number): void {
+	for (let offset = 0; offset < 16; offset += 4) to.setInt32(toAt + offset, from.getInt32(fromAt + offset));
+}
+
+/** ff02::1 */
+function writeAllNodes(frame: DataView, at: number): void {
+	for (let offset = 0; offset < 16; offset += 4) frame.setInt32(at + offset, 0);
+	frame.setUint16(at, 0xff02);
+	frame.setUint8(at + 15, 1);
+}

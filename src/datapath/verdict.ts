@@ -1,0 +1,72 @@
+/**
+ * What the forwarder decides for one frame, as one number:
+ *
+ *      0 … EDGES_MAX-1   deliver to that edge: 0 the wire, 1 the host slave, 2 and up the guests' slaves
+ *      SLOW_…            hand to the slow path, and what for
+ *      IGNORE            the host's own business: not ours to count as lost
+ *      negative          drop; minus the verdict is an index into `dropReasons`
+ */
+export const EDGE_WIRE = 0;
+export const EDGE_HOST = 1;
+/** First number of a guest's slave. */
+export const EDGE_SLAVES = 2;
+/** Edges of one port: bounded so that every per-edge table is allocated once. */
+export const EDGES_MAX = 4096;
+
+/** Multicast or broadcast: copies for whoever wants one. */
+export const SLOW_FANOUT = 0x10000;
+/** ARP request or neighbour solicitation for the host's address: ipvtap answers in its place. */
+export const SLOW_ANSWER = 0x10001;
+/** From an address that the slave doesn't own yet, but may claim. */
+export const SLOW_CLAIM = 0x10002;
+export const IGNORE = 0x20000;
+
+/** Names are part of `stats --json`: never rename, only append. */
+export const dropReasons = [
+	'none',
+	'malformed',
+	'bad-vnet-header',
+	'vlan',
+	'ethertype',
+	'mac-spoof',
+	'ip-spoof',
+	'arp-spoof',
+	'nd-spoof',
+	'nd-hidden',
+	'router-guard',
+	'private',
+	'reflected',
+	'unknown-destination',
+	'backlog-full',
+	'backlog-budget',
+	'receiver-full',
+	'receiver-down',
+	'too-big',
+	'send-failed',
+	'truncated',
+	'ring-full',
+	'own-address',
+] as const;
+
+export type DropReason = (typeof dropReasons)[number];
+
+/** The verdict that drops a frame for `reason`. Call it when a module loads, not per frame. */
+export function drop(reason: DropReason): number {
+	return -dropReasons.indexOf(reason);
+}
+
+/** A verdict in words, for traces and tests: `wire`, `host`, `edge 3`, `slow: fan out`, `drop: ip-spoof`. */
+export function verdictName(verdict: number): string {
+	if (verdict < 0) return `drop: ${dropReasons[-verdict] ?? 'unknown'}`;
+	if (verdict === EDGE_WIRE) return 'wire';
+	if (verdict === EDGE_HOST) return 'host';
+	if (verdict < EDGES_MAX) return `edge ${verdict}`;
+	return slowNames.get(verdict) ?? `verdict ${verdict}`;
+}
+
+const slowNames = new Map([
+	[SLOW_FANOUT, 'slow: fan out'],
+	[SLOW_ANSWER, 'slow: answer'],
+	[SLOW_CLAIM, 'slow: claim'],
+	[IGNORE, 'ignore'],
+]);

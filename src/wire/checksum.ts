@@ -1,0 +1,40 @@
+/** The Internet checksum: whole (RFC 1071) and by difference (RFC 1624). */
+import { ETH_SOURCE } from './ethernet.js';
+
+/** Folded one's complement sum of `length` bytes from `at`, not yet complemented; `initial` is added first. */
+export function sumOf(frame: DataView, at: number, length: number, initial = 0): number {
+	let sum = initial;
+	const even = at + (length & ~1);
+	for (let offset = at; offset < even; offset += 2) sum += frame.getUint16(offset);
+	if (length & 1) sum += frame.getUint8(even) << 8;
+	return fold(sum);
+}
+
+/** Sum of the pseudo-header for `length` bytes of `protocol` between the addresses at `addresses` (RFC 8200, 8.1). */
+export function pseudoHeader6(frame: DataView, addresses: number, length: number, protocol: number): number {
+	return sumOf(frame, addresses, 32, length + protocol);
+}
+
+/**
+ * Overwrites the MAC at `at` and corrects the checksum field at `checksum` that covers it.
+ * RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), for the three words of the MAC.
+ */
+export function replaceMacInChecksum(
+	frame: DataView,
+	at: number,
+	high: number,
+	low: number,
+	checksum: number,
+): void {
+	const old = sumOf(frame, at, ETH_SOURCE);
+	frame.setUint16(at, high);
+	frame.setInt32(at + 2, low);
+	const sum = fold((~frame.getUint16(checksum) & 0xffff) + (~old & 0xffff) + sumOf(frame, at, ETH_SOURCE));
+	frame.setUint16(checksum, ~sum & 0xffff);
+}
+
+function fold(sum: number): number {
+	let folded = sum;
+	while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x10000);
+	return folded;
+}
