@@ -14,13 +14,16 @@ export function openEvent(): number {
 
 /** Wakes whoever waits for the event. Cheap enough for the frame path: no allocation, one system call. */
 export function signalEvent(fd: number): void {
-	write(fd, ONE_ADDRESS, 8);
+	write(fd, ONE, 8);
 }
 
 /** Takes the event back, so that the next wait waits. */
 export function clearEvent(fd: number): void {
-	read(fd, SCRATCH_ADDRESS, 8);
+	read(fd, SCRATCH, 8);
 }
+
+/** Lets another thread that waits for this processor go first. @syscalls sched_yield */
+export const yieldProcessor = libc.func('int sched_yield()') as () => number;
 
 /** A fixed set of descriptors to wait for: 8 bytes each (`struct pollfd`), filled once, allocated never again. */
 export class PollSet {
@@ -48,19 +51,27 @@ export class PollSet {
 
 	/** Whether the descriptor number `index` was ready when `wait` returned. */
 	ready(index: number): boolean {
-		return (this.#fds[index * 2 + 1] as number) >>> 16 !== 0;
+		return this.#returned(index) !== 0;
+	}
+
+	/** Whether it has an error to report, and will be ready until somebody asks for it. */
+	failed(index: number): boolean {
+		return (this.#returned(index) & POLLERR) !== 0;
+	}
+
+	#returned(index: number): number {
+		return (this.#fds[index * 2 + 1] as number) >>> 16;
 	}
 }
 
 const EINTR = 4;
 const POLLIN = 1;
+const POLLERR = 8;
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 
 const ONE = new Uint8Array(BigUint64Array.of(1n).buffer);
-const ONE_ADDRESS = addressOf(ONE);
 const SCRATCH = new Uint8Array(8);
-const SCRATCH_ADDRESS = addressOf(SCRATCH);
 
 const close = libc.func('int close(int fd)') as (fd: number) => number;
 const eventfd = libc.func('int eventfd(unsigned int initial, int flags)') as (
@@ -69,12 +80,12 @@ const eventfd = libc.func('int eventfd(unsigned int initial, int flags)') as (
 ) => number;
 const write = libc.func('long write(int fd, const void *buffer, size_t length)') as (
 	fd: number,
-	buffer: bigint,
+	buffer: Uint8Array,
 	length: number,
 ) => number;
 const read = libc.func('long read(int fd, void *buffer, size_t length)') as (
 	fd: number,
-	buffer: bigint,
+	buffer: Uint8Array,
 	length: number,
 ) => number;
 const poll = libc.func('int poll(void *fds, unsigned long count, int timeout)') as (

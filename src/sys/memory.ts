@@ -36,7 +36,10 @@ export function unmap(mapping: Mapping): void {
 	check(munmap(mapping.address, mapping.length), 'munmap');
 }
 
-/** Where a buffer's first byte lies. It stays valid for as long as the buffer is referenced. */
+/**
+ * Where a buffer's first byte lies. It stays valid for as long as the buffer itself is referenced from somewhere
+ * that the collector can see; a module's constant that only lent its address is not.
+ */
 export function addressOf(buffer: Uint8Array | Int32Array | Uint32Array): bigint {
 	return koffi.address(buffer);
 }

@@ -70,10 +70,13 @@ export function closeRing(ring: Ring): void {
 
 /** Replaces the classic BPF filter, between two frames. @throws SysError, ENOMEM if it is longer than allowed. */
 export function setFilter(fd: number, program: Uint8Array): void {
-	const descriptor = new DataView(new ArrayBuffer(16));
+	// struct sock_fprog with its instructions behind it: one buffer, which the call itself keeps alive.
+	const bytes = new Uint8Array(16 + program.length);
+	bytes.set(program, 16);
+	const descriptor = new DataView(bytes.buffer);
 	descriptor.setUint16(0, program.length / 8, LITTLE_ENDIAN);
-	descriptor.setBigUint64(8, addressOf(program), LITTLE_ENDIAN);
-	setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 'SO_ATTACH_FILTER');
+	descriptor.setBigUint64(8, addressOf(bytes) + 16n, LITTLE_ENDIAN);
+	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, bytes, 16), 'setsockopt SO_ATTACH_FILTER');
 }
 
 /** Makes the interface's card receive all multicast for as long as the socket is open, and not promiscuous. */
@@ -93,6 +96,16 @@ export function ringDrops(fd: number): number {
 		'getsockopt PACKET_STATISTICS',
 	);
 	return statistics[1] as number;
+}
+
+/**
+ * Takes the error that a socket reports: ENETDOWN when its interface goes down (packet_notifier in
+ * net/packet/af_packet.c). It receives again by itself when the interface comes back. @syscalls getsockopt
+ */
+export function takeError(fd: number): number {
+	const error = new Int32Array(1);
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, new Uint8Array(error.buffer), Uint32Array.of(4));
+	return error[0] as number;
 }
 
 /** A socket that sends frames, each behind its virtio header, to the interface in its `sockaddr_ll`. */
@@ -138,6 +151,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_ALL = 3;
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
+const SO_ERROR = 4;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;

@@ -14,9 +14,9 @@
  * allocates, or waits for another thread.
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
+import { clearEvent, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
-import { TP_STATUS_VLAN_VALID } from '../../sys/packet.js';
+import { TP_STATUS_VLAN_VALID, takeError } from '../../sys/packet.js';
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../../wire/ethernet.js';
 import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
 import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
@@ -31,10 +31,11 @@ import { regionOf, TransmitBatch } from '../transmit.js';
 import { drop, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
 import { RingReader } from './ring-reader.js';
 
-/** Frames of one `sendmmsg`: enough to spread its cost thin, few enough to keep latency low and the cache warm. */
-const BATCH = 256;
+/** Frames of one `sendmmsg`: measured, 16 to 256 cost the same, 4 costs 8 % more; fewer frames wait less. */
+const BATCH = 64;
 
-/** Place of the event in the set that a quiet forwarder waits for. */
+/** Places in the set that a quiet forwarder waits for. */
+const MASTER = 1;
 const EVENT = 2;
 
 export class Forwarder {
@@ -89,10 +90,16 @@ export class Forwarder {
 			// A reply to what was just sent is often microseconds away, and cheaper to look for than to sleep for.
 			const now = performance.now();
 			if (quietSince === 0) quietSince = now;
-			if (now - quietSince < spin) continue;
+			if (now - quietSince < spin) {
+				// The guest that is to answer may be waiting for this very processor.
+				yieldProcessor();
+				continue;
+			}
 			quietSince = 0;
 			poll.wait(-1);
 			if (poll.ready(EVENT)) clearEvent(shared.forwarderEvent);
+			// The master went down: without taking the error, `poll` would return at once for as long as it is.
+			if (poll.failed(MASTER)) takeError(this.#master.fd);
 		}
 		this.#close();
 	}
