@@ -1,0 +1,71 @@
+/** `ipvtap list`: what there is. Without a daemon that is nothing, which is no error. */
+import { readConfig } from '../../config.js';
+import { askIfAny } from '../../control/autostart.js';
+import type { Listing, Master, Slave } from '../../control/model.js';
+import { bytes, sum, table } from '../format.js';
+import { hasColour, print } from '../output.js';
+import { addressList } from '../slaves.js';
+
+export async function list({ json = false }: { json?: boolean }): Promise<void> {
+	const listing = (await askIfAny<Listing>(readConfig(), 'GET', '/v1/list')) ?? { masters: [], slaves: [] };
+	print(json, listing, listText(listing, hasColour(process.stdout)));
+}
+
+export function listText({ masters, slaves }: Listing, colour: boolean): string {
+	const text = `${table(masterColumns, masters.map(masterRow), colour)}\n${table(slaveColumns, slaves.map(slaveRow), colour)}`;
+	const problems = [...masters, ...slaves].filter(({ problem }) => problem !== undefined);
+	return text + problems.map(({ name, problem }) => `\n${name}: ${problem}\n`).join('');
+}
+
+const masterColumns = [
+	{ title: 'MASTER' },
+	{ title: 'STATE' },
+	{ title: 'MODE' },
+	{ title: 'FLAG' },
+	{ title: 'OFFLOAD' },
+	{ title: 'HOST' },
+	{ title: 'MAC' },
+	{ title: 'SLAVES', right: true },
+];
+
+const slaveColumns = [
+	{ title: 'SLAVE' },
+	{ title: 'MASTER' },
+	{ title: 'STATE' },
+	{ title: 'TAP' },
+	{ title: 'MAC' },
+	{ title: 'RX', right: true },
+	{ title: 'TX', right: true },
+	{ title: 'DROPS', right: true },
+	{ title: 'ADDRESSES' },
+];
+
+function masterRow(master: Master): string[] {
+	const { name, state, problem, mode, flag, offload, host, mac, slaves } = master;
+	return [
+		name,
+		problem === undefined ? state : 'failed',
+		mode,
+		flag,
+		offload,
+		host ?? '-',
+		mac || '-',
+		String(slaves),
+	];
+}
+
+function slaveRow(slave: Slave): string[] {
+	const { name, master, state, problem, ifname, mac, stats } = slave;
+	const shown = problem === undefined ? state : 'failed';
+	return [
+		name,
+		master,
+		shown,
+		ifname,
+		mac,
+		bytes(stats.rx.bytes),
+		bytes(stats.tx.bytes),
+		String(sum(stats.drops)),
+		addressList(slave),
+	];
+}

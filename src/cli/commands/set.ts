@@ -1,0 +1,66 @@
+/** `ipvtap set NAME …`: addresses of a slave; mode, flag and offload of a master. */
+import { readConfig } from '../../config.js';
+import { parseAddress } from '../../control/addresses.js';
+import { askIfAny } from '../../control/autostart.js';
+import type { Flag, Master, Mode, Slave } from '../../control/model.js';
+import { checkInterfaceName, checkSlaveName } from '../../control/names.js';
+import { IpvtapError } from '../../errors.js';
+import { print } from '../output.js';
+import { addressList, slavePath } from '../slaves.js';
+
+interface SetOptions {
+	json?: boolean;
+	ip?: string[];
+	mode?: Mode;
+	flag?: Flag;
+	offload?: string;
+}
+
+export async function set(
+	name: string,
+	{ json = false, ip, mode, flag, offload }: SetOptions,
+): Promise<void> {
+	const forMaster = { mode, flag, offload };
+	const master = Object.values(forMaster).some(value => value !== undefined);
+	if (master === (ip !== undefined)) {
+		throw new IpvtapError(
+			'usage',
+			`ipvtap set: ${master ? '--ip is for slaves, the other options are for masters' : 'nothing to change is given'}`,
+			{
+				hint: 'a slave: --ip +A, --ip -A; a master: --mode, --flag, --offload; see: ipvtap set --help',
+			},
+		);
+	}
+	if (master) {
+		checkInterfaceName(name);
+		const changed = await change<Master>(name, `/v1/masters/${encodeURIComponent(name)}`, forMaster);
+		print(json, changed, `${name}: mode ${changed.mode}, flag ${changed.flag}, offload ${changed.offload}`);
+		return;
+	}
+	checkSlaveName(name);
+	const changed = await change<Slave>(name, slavePath(name), addressChange(ip ?? []));
+	print(json, changed, `${name}: ${addressList(changed)}`);
+}
+
+/** `+A` adds, `-A` removes, and `A` without a sign makes a whole new list. */
+export function addressChange(
+	words: string[],
+): { addresses: string[] } | { add: string[]; remove: string[] } {
+	const of = (sign: string) =>
+		words.filter(word => word.startsWith(sign)).map(word => parseAddress(word.slice(1)));
+	const change = { add: of('+'), remove: of('-') };
+	const plain = words.filter(word => !/^[+-]/.test(word)).map(parseAddress);
+	if (plain.length === 0) return change;
+	if (plain.length === words.length) return { addresses: plain };
+	throw new IpvtapError('usage', 'ipvtap set: addresses with and without a sign are mixed', {
+		hint: '+A adds and -A removes; without signs, the addresses given replace those that are there',
+	});
+}
+
+async function change<T>(name: string, path: string, body: unknown): Promise<T> {
+	const changed = await askIfAny<T>(readConfig(), 'PATCH', path, body);
+	if (changed) return changed;
+	throw new IpvtapError('not-found', `no slave or master is named '${name}'`, {
+		hint: 'no daemon runs, so there is none; see: ipvtap list',
+	});
+}

@@ -1,0 +1,41 @@
+/** Options and arguments that commands share, checked before any daemon is asked or started. */
+import { Argument, InvalidArgumentError, Option } from 'commander';
+import { flags, modes } from '../control/model.js';
+
+export const json = (): Option => new Option('--json', 'one JSON document on stdout');
+export const mode = (): Option => new Option('--mode <mode>', 'how frames are forwarded').choices([...modes]);
+export const flag = (): Option => new Option('--flag <flag>', 'who reaches whom').choices([...flags]);
+export const offload = (): Option =>
+	new Option('--offload <how>', 'auto, none, or a hook that keeps frames in the kernel');
+export const learn = (): Option =>
+	new Option(
+		'--learn <on|off>',
+		'may the guest claim addresses by using them (default: off once --ip is given)',
+	).choices(['on', 'off']);
+export const mac = (): Option =>
+	new Option('--mac <mac>', "the guest's MAC (default: derived from the names)");
+export const queues = (): Option =>
+	new Option('--queues <n>', 'queue pairs of the TAP').argParser(wholeNumber(1, 256));
+export const backlog = (): Option =>
+	new Option('--backlog <frames>', 'what the slow path holds before it drops (default: 1000)').argParser(
+		wholeNumber(1, 1_000_000),
+	);
+export const ip = (): Option =>
+	new Option('--ip <address>', 'a static address of the guest; again for more').argParser(collect);
+
+export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
+export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');
+export const anyName = (): Argument => new Argument('<name>', "a slave's or a master's name");
+
+/** A repeated option adds up. */
+export function collect(value: string, before: string[] = []): string[] {
+	return [...before, value];
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+	return text => {
+		const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+		if (value >= min && value <= max) return value;
+		throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+	};
+}

@@ -1,0 +1,156 @@
+/**
+ * The command tree: names, options and help, as docs/cli.md has them. Actions load their command when they run.
+ * Help begins with examples, since that is what people look for.
+ */
+import { Command, type CommanderError } from 'commander';
+import { packageVersion } from '../config.js';
+import * as option from './options.js';
+import type { CommandComplaint } from './usage.js';
+
+/** @param finish told the exit status of a command that has one of its own. */
+export function makeProgram(finish: (status: number) => void): Command {
+	const program = new Command('ipvtap')
+		.description('KVM guests on your LAN through one NIC and one MAC address')
+		.version(packageVersion(), '-V, --version')
+		.addOption(option.json())
+		.enablePositionalOptions()
+		.configureOutput({ outputError: () => undefined })
+		.showSuggestionAfterError(true)
+		.helpCommand('help [command]', 'what a command does')
+		.addHelpText('before', topExamples);
+	complainAs(program, 'ipvtap');
+
+	const command = (name: string, summary: string, examples: string[]): Command => {
+		const made = program
+			.command(name)
+			.summary(summary)
+			.description(`${capital(summary)}.`)
+			.addOption(option.json());
+		made.addHelpText('before', `Examples:\n${examples.map(line => `  ${line}`).join('\n')}\n`);
+		complainAs(made, `ipvtap ${name}`);
+		return made;
+	};
+
+	command('run', 'run QEMU with a NIC on the LAN, and clean up when it ends', [
+		'ipvtap run -- qemu-system-x86_64 -accel kvm -m 1G disk.img',
+		'ipvtap run --master eth0 --name web1 --ip 192.0.2.10 -- qemu-system-x86_64 -m 1G disk.img',
+	])
+		.argument('<qemu...>', 'the QEMU command; its network arguments are added')
+		.option(
+			'--master <interface>',
+			"the interface that leads to the LAN (default: the one that is up, or the default route's)",
+		)
+		.option('--name <name>', "the slave's name (default: QEMU's -name, or the first free vmN)")
+		.addOption(option.ip())
+		.addOption(option.mac())
+		.addOption(option.learn())
+		.addOption(option.queues())
+		.passThroughOptions()
+		.action(async (qemu, _options, self) =>
+			finish(await (await import('./commands/run.js')).run(qemu, all(self))),
+		);
+
+	command('up', 'bring an interface up as a master', [
+		'ipvtap up eth0',
+		'ipvtap up wlan0 --flag private --no-host',
+	])
+		.addArgument(option.masterName())
+		.addOption(option.mode())
+		.addOption(option.flag())
+		.addOption(option.offload())
+		.addOption(option.backlog())
+		.option('--no-host', 'keep the host and its guests apart')
+		.action(async (master, _options, self) => (await import('./commands/up.js')).up(master, all(self)));
+
+	command('down', 'take a master down', ['ipvtap down eth0', 'ipvtap down eth0 --force'])
+		.addArgument(option.masterName())
+		.option('--force', 'detach its slaves first')
+		.action(async (master, _options, self) => (await import('./commands/down.js')).down(master, all(self)));
+
+	command('attach', 'make a slave, and print the arguments that give it to a guest', [
+		'qemu-system-x86_64 -m 1G disk.img $(ipvtap attach web1 --master eth0 --owner "$USER")',
+		'ipvtap attach web1 --master eth0 --ip 192.0.2.10 --format libvirt',
+		'ipvtap attach web2 --master eth0 --qmp /run/web2.qmp',
+	])
+		.addArgument(option.slaveName())
+		.requiredOption('--master <interface>', 'the interface that leads to the LAN')
+		.addOption(option.ip())
+		.addOption(option.mac())
+		.addOption(option.learn())
+		.addOption(option.queues())
+		.option('--owner <user>', 'who may open the TAP (default: you)')
+		.option('--format <format>', 'qemu, helper, libvirt, firecracker or cloud-hypervisor', 'qemu')
+		.option('--qmp <socket>', 'plug it into the running QEMU that has this QMP socket')
+		.action(async (name, _options, self) => (await import('./commands/attach.js')).attach(name, all(self)));
+
+	command('detach', 'remove a slave', ['ipvtap detach web1', 'ipvtap detach web2 --qmp /run/web2.qmp'])
+		.addArgument(option.slaveName())
+		.option('--qmp <socket>', 'unplug it first from the running QEMU that has this QMP socket')
+		.action(async (name, _options, self) => (await import('./commands/detach.js')).detach(name, all(self)));
+
+	command('set', 'change a slave or a master that is running', [
+		'ipvtap set web1 --ip +192.0.2.11 --ip -192.0.2.10',
+		'ipvtap set eth0 --flag private',
+	])
+		.addArgument(option.anyName())
+		.option(
+			'--ip <+A|-A|A>',
+			'add, remove, or (without a sign) replace static addresses; again for more',
+			option.collect,
+		)
+		.addOption(option.mode())
+		.addOption(option.flag())
+		.addOption(option.offload())
+		.action(async (name, _options, self) => (await import('./commands/set.js')).set(name, all(self)));
+
+	command('list', 'list masters and slaves', ['ipvtap list', "ipvtap list --json | jq -r '.slaves[].name'"])
+		.alias('ls')
+		.action(async (_options, self) => (await import('./commands/list.js')).list(all(self)));
+
+	command('show', 'show everything about a slave or a master', [
+		'ipvtap show web1',
+		'ipvtap show eth0 --json',
+	])
+		.addArgument(option.anyName())
+		.action(async (name, _options, self) => (await import('./commands/show.js')).show(name, all(self)));
+
+	command('stats', 'show counters, and why frames were dropped', ['ipvtap stats', 'ipvtap stats web1'])
+		.argument('[name]', "a slave's or a master's name")
+		.action(async (name, _options, self) => (await import('./commands/stats.js')).stats(name, all(self)));
+
+	command('daemon', 'run the daemon in the foreground (ipvtapd is the same)', [
+		'sudo ipvtapd',
+		'sudo IPVTAP_SOCKET=/run/lab.sock ipvtap daemon',
+	])
+		.option('--until-idle', 'end with the last slave, as a daemon does that a command started')
+		.action(async (_options, self) => (await import('./commands/daemon.js')).daemon(all(self)));
+
+	command('demo', 'real guests on a make-believe LAN, in throwaway namespaces', ['sudo ipvtap demo']).action(
+		async (_options, self) => finish(await (await import('./commands/demo.js')).demo(all(self))),
+	);
+
+	return program;
+}
+
+/** commander's own printing is switched off; what it throws carries the command's name to usage.ts. */
+function complainAs(command: Command, name: string): void {
+	command.exitOverride((error: CommanderError) => {
+		(error as CommandComplaint).command = name;
+		throw error;
+	});
+}
+
+/** A command's options, with `--json` wherever it was given. */
+function all<T>(self: Command): T {
+	return self.optsWithGlobals() as T;
+}
+
+function capital(text: string): string {
+	return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const topExamples = `Examples:
+  sudo ipvtap run --master eth0 -- qemu-system-x86_64 -accel kvm -m 1G disk.img
+  sudo ipvtap attach web1 --master eth0 --ip 192.0.2.10
+  sudo ipvtap list
+`;

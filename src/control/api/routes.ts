@@ -1,0 +1,100 @@
+/** The API: each route checks who asks and what is said, and hands over to the controller. */
+import type { AttachRequest, Controller } from '../controller.js';
+import type { Info } from '../model.js';
+import { userId } from '../users.js';
+import { type Actor, requireOwner, requirePrivilege } from './access.js';
+import { metrics, metricsType } from './metrics.js';
+import { masterBody, masterChange, parseBody, slaveBody, slaveChange } from './schema.js';
+import type { ApiResponse, Route } from './server.js';
+
+export function apiRoutes(controller: Controller, info: () => Info): Route[] {
+	const { registry } = controller;
+	return [
+		{ method: 'GET', path: '/v1/info', handle: () => ({ body: info() }) },
+		{ method: 'GET', path: '/v1/masters', handle: () => ({ body: controller.listing().masters }) },
+		{ method: 'GET', path: '/v1/slaves', handle: () => ({ body: controller.listing().slaves }) },
+		{ method: 'GET', path: '/v1/list', handle: () => ({ body: controller.listing() }) },
+		{ method: 'GET', path: '/v1/stats', handle: () => ({ body: controller.statistics() }) },
+		{
+			method: 'GET',
+			path: '/metrics',
+			handle: () => ({ body: metrics(controller.listing()), type: metricsType }),
+		},
+		{ method: 'GET', path: '/v1/masters/:name', handle: ({ name }) => ({ body: controller.master(name) }) },
+		{ method: 'GET', path: '/v1/slaves/:name', handle: ({ name }) => ({ body: controller.slave(name) }) },
+		{
+			method: 'PUT',
+			path: '/v1/masters/:name',
+			handle: async ({ name, body, actor }) => {
+				const options = parseBody(masterBody, body);
+				requirePrivilege(actor, `bring ${name} up as a master`);
+				const { master, created } = await controller.up(name, given(options));
+				return { status: created ? 201 : 200, body: master };
+			},
+		},
+		{
+			method: 'PATCH',
+			path: '/v1/masters/:name',
+			handle: async ({ name, body, actor }) => {
+				const change = parseBody(masterChange, body);
+				requirePrivilege(actor, `change the master ${name}`);
+				return { body: await controller.setMaster(name, given(change)) };
+			},
+		},
+		{
+			method: 'DELETE',
+			path: '/v1/masters/:name',
+			handle: async ({ name, query, actor }) => {
+				requirePrivilege(actor, `take the master ${name} down`);
+				const slaves = await controller.down(name, query.get('force') === 'true');
+				return { body: { name, removed: true, slaves } };
+			},
+		},
+		{
+			method: 'PUT',
+			path: '/v1/slaves/:name',
+			handle: ({ name, body, actor }) => attach(controller, name, body, actor),
+		},
+		{
+			method: 'PATCH',
+			path: '/v1/slaves/:name',
+			handle: async ({ name, body, actor }) => {
+				const change = parseBody(slaveChange, body);
+				requireOwner(actor, registry.requireSlave(name).owner, `change the slave '${name}'`);
+				return { body: await controller.setSlave(name, given(change)) };
+			},
+		},
+		{
+			method: 'DELETE',
+			path: '/v1/slaves/:name',
+			handle: async ({ name, actor }) => {
+				requireOwner(actor, registry.requireSlave(name).owner, `detach the slave '${name}'`);
+				await controller.detach(name);
+				return { body: { name, removed: true } };
+			},
+		},
+	];
+}
+
+async function attach(
+	controller: Controller,
+	name: string,
+	body: unknown,
+	actor: Actor,
+): Promise<ApiResponse> {
+	const { owner: user, ...wanted } = given(parseBody(slaveBody, body));
+	const owner = user === undefined ? actor.uid : await userId(String(user));
+	requireOwner(actor, owner, `give the slave '${name}' to somebody else`);
+	const request: AttachRequest = { ...wanted, name, owner };
+	const slave = await controller.attach(request, master =>
+		requirePrivilege(actor, `bring ${master} up as a master`),
+	);
+	return { status: 201, body: slave };
+}
+
+/** Without the keys that zod leaves in as undefined. */
+function given<T extends object>(body: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+	return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as {
+		[K in keyof T]: Exclude<T[K], undefined>;
+	};
+}

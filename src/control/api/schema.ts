@@ -1,0 +1,62 @@
+/** What requests may say. Unknown keys are refused, so that a slip of the pen is never taken for a wish. */
+import { z } from 'zod';
+import { limits } from '../../config.js';
+import { IpvtapError } from '../../errors.js';
+import { flags, modes } from '../model.js';
+import { quote } from '../names.js';
+
+const offload = z.string().min(1).max(4096);
+const addresses = z.array(z.string().max(100)).max(limits.addressesPerSlave);
+
+/** `PUT /v1/masters/:name`; what is left out has its default, or stays as it is. */
+export const masterBody = z.strictObject({
+	mode: z.enum(modes).optional(),
+	flag: z.enum(flags).optional(),
+	offload: offload.optional(),
+	host: z.boolean().optional(),
+	backlogFrames: z.int().min(1).max(1_000_000).optional(),
+});
+
+/** `PATCH /v1/masters/:name`. */
+export const masterChange = z.strictObject({
+	mode: z.enum(modes).optional(),
+	flag: z.enum(flags).optional(),
+	offload: offload.optional(),
+});
+
+/**
+ * `PUT /v1/slaves/:name`. `master` left out is the one that is up, or the default route's; `owner`, a user's name
+ * or number, left out is whoever asks.
+ */
+export const slaveBody = z.strictObject({
+	master: z.string().max(255).optional(),
+	addresses: addresses.optional(),
+	mac: z.string().max(100).optional(),
+	learn: z.boolean().optional(),
+	queues: z.int().min(1).max(limits.queues).optional(),
+	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
+	ephemeral: z.boolean().optional(),
+});
+
+/** `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove. */
+export const slaveChange = z
+	.strictObject({ addresses: addresses.optional(), add: addresses.optional(), remove: addresses.optional() })
+	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {
+		error: 'addresses excludes add and remove',
+	});
+
+/** @throws IpvtapError `usage` that names the first field at fault. */
+export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+	const parsed = schema.safeParse(body);
+	if (parsed.success) return parsed.data;
+	const [issue] = parsed.error.issues;
+	const where = issue?.path.length ? issue.path.join('.') : 'the body';
+	throw new IpvtapError('usage', `bad request: ${where}: ${issue ? describe(issue) : 'not valid'}`, {
+		hint: 'the fields of each request are in docs/cli.md, "The API"',
+	});
+}
+
+function describe(issue: z.core.$ZodIssue): string {
+	if (issue.code === 'unrecognized_keys') return `unknown ${issue.keys.map(quote).join(', ')}`;
+	return issue.message.charAt(0).toLowerCase() + issue.message.slice(1);
+}

@@ -1,0 +1,352 @@
+/**
+ * What the daemon can be asked to do. Each change is planned (registry), written down (state file), made
+ * (estate), and taken back step by step if it can't be made: a command that fails has changed nothing. Changes
+ * run one at a time, those that the kernel's link events bring about among them.
+ */
+import { EventEmitter } from 'node:events';
+import type { Config } from '../config.js';
+import { asIpvtapError, IpvtapError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { Estate } from './estate.js';
+import { checkClaimable, defaultMaster } from './host.js';
+import { LinkWatch } from './link-watch.js';
+import type { Listing, Master, Slave, Statistics } from './model.js';
+import {
+	type MasterOptions,
+	type MasterRecord,
+	Registry,
+	type SlaveRecord,
+	type SlaveRequest,
+} from './registry.js';
+import { Serial } from './serial.js';
+import { removeState, saveState } from './state.js';
+import { checkSupported } from './supported.js';
+import { Undo } from './undo.js';
+import { viewAll, viewMaster, viewSlave, viewStatistics } from './view.js';
+
+export interface AttachRequest extends Omit<SlaveRequest, 'master'> {
+	/** Left out: the one that is up, or the default route's. */
+	master?: string;
+}
+
+interface ControllerEvents {
+	/** Something was added or removed. */
+	changed: [];
+}
+
+export class Controller extends EventEmitter<ControllerEvents> {
+	readonly registry = new Registry();
+	readonly estate: Estate;
+	readonly serial = new Serial();
+	readonly #watch: LinkWatch;
+	readonly #config: Config;
+	readonly #log: Logger;
+	#closing = false;
+
+	constructor(config: Config, monitor: LinkMonitor, log: Logger) {
+		super();
+		this.#config = config;
+		this.#log = log;
+		this.estate = new Estate(monitor, log);
+		this.#watch = new LinkWatch(this, monitor, log);
+	}
+
+	listing(): Listing {
+		return viewAll(this.registry, this.estate);
+	}
+
+	statistics(): Statistics {
+		return viewStatistics(this.registry, this.estate);
+	}
+
+	/** @throws IpvtapError `not-found`. */
+	master(name: string): Master {
+		return viewMaster(this.registry, this.estate, this.registry.requireMaster(name));
+	}
+
+	/** @throws IpvtapError `not-found`. */
+	slave(name: string): Slave {
+		return viewSlave(this.registry, this.estate, this.registry.requireSlave(name));
+	}
+
+	/** Opens a port. One that is up with the same options is left as it is, and stays when its slaves go. */
+	up(name: string, options: MasterOptions): Promise<{ master: Master; created: boolean }> {
+		return this.#change(async () => {
+			checkSupported(options);
+			const existing = this.registry.master(name);
+			const warnings = existing
+				? await this.#upAgain(existing, options)
+				: await this.#open(name, options, false);
+			const master = { ...this.master(name), ...(warnings.length > 0 ? { warnings } : {}) };
+			return { master, created: existing === undefined };
+		});
+	}
+
+	/** Closes a port. @returns the slaves that went with it. @throws IpvtapError `conflict` if there are any, unless forced. */
+	down(name: string, force: boolean): Promise<string[]> {
+		return this.#change(async () => {
+			const { name: master } = this.registry.requireMaster(name);
+			const slaves = this.registry.slaves(master);
+			if (slaves.length > 0 && !force) {
+				const names = slaves
+					.slice(0, 5)
+					.map(slave => slave.name)
+					.join(', ');
+				throw new IpvtapError(
+					'conflict',
+					`can't take ${master} down: it has ${slaves.length} slave${slaves.length > 1 ? 's' : ''} (${names}${slaves.length > 5 ? ', …' : ''})`,
+					{
+						hint: `detach them first, or take them down with it: ipvtap down ${master} --force`,
+					},
+				);
+			}
+			for (const slave of slaves) await this.#remove(slave);
+			await this.#close(master);
+			return slaves.map(slave => slave.name);
+		});
+	}
+
+	setMaster(name: string, change: Pick<MasterOptions, 'mode' | 'flag' | 'offload'>): Promise<Master> {
+		return this.#change(async () => {
+			this.registry.requireMaster(name);
+			checkSupported(change);
+			await this.estate.setPort(name, change);
+			this.registry.changeMaster(name, change);
+			this.save();
+			return this.master(name);
+		});
+	}
+
+	/** Makes a slave, and its master's port if nobody has. @param mayOpen may it do that? */
+	attach(request: AttachRequest, mayOpen: (master: string) => void): Promise<Slave> {
+		return this.#change(async () => {
+			const master = request.master ?? defaultMaster(this.registry);
+			const record = this.registry.planSlave({ ...request, master });
+			checkClaimable(record.addresses);
+			const undo = new Undo();
+			try {
+				await this.#ensurePort(master, mayOpen, undo);
+				this.registry.addSlave(record);
+				undo.push(() => this.registry.removeSlave(record.name));
+				this.save();
+				undo.push(() => this.save());
+				this.estate.makeTap(record);
+				undo.push(() => this.estate.deleteTap(record.name));
+				await this.estate.plug(record);
+			} catch (error) {
+				await undo.run(this.#log);
+				throw error;
+			}
+			this.#watch.expectClaim(record);
+			this.#log.info(
+				{ slave: record.name, master, ifname: record.ifname, addresses: record.addresses },
+				'slave attached',
+			);
+			return this.slave(record.name);
+		});
+	}
+
+	detach(name: string): Promise<void> {
+		return this.#change(async () => {
+			await this.#remove(this.registry.requireSlave(name));
+		});
+	}
+
+	/** Whole list, or additions and removals of static addresses. */
+	setSlave(
+		name: string,
+		change: { addresses?: string[]; add?: string[]; remove?: string[] },
+	): Promise<Slave> {
+		return this.#change(async () => {
+			const slave = this.registry.requireSlave(name);
+			const plan = this.registry.planAddresses(
+				name,
+				wholeList(slave, change.addresses) ?? { add: [], remove: [], ...change },
+			);
+			checkClaimable(plan.add);
+			await this.estate.changeAddresses(slave, plan);
+			this.registry.changeAddresses(name, plan);
+			this.save();
+			this.#log.info({ slave: name, ...plan }, 'addresses changed');
+			return this.slave(name);
+		});
+	}
+
+	/** Makes what the state file wants of what is there. What can't be made stays wanted, with its problem shown. */
+	adopt(state: { masters: MasterRecord[]; slaves: SlaveRecord[] }): Promise<void> {
+		return this.#change(async () => {
+			for (const master of state.masters) this.registry.addMaster(master);
+			for (const slave of state.slaves) this.registry.addSlave(slave);
+			for (const slave of state.slaves) this.#adoptTap(slave);
+			for (const master of state.masters) await this.#watch.reopen(master.name);
+			await this.closeImplicit();
+			this.save();
+		});
+	}
+
+	/** Takes everything down, in order: slaves, ports, the state file. What fails is logged and doesn't stop the rest. */
+	async close(): Promise<void> {
+		this.#closing = true;
+		await this.serial.run(async () => {
+			const undo = new Undo();
+			undo.push(() => removeState(this.#config.stateFile));
+			for (const { name, hostInterface } of this.registry.masters()) {
+				if (hostInterface !== null) undo.push(() => this.estate.deleteHostInterface(hostInterface));
+				undo.push(() => this.estate.closePort(name));
+			}
+			for (const slave of this.registry.slaves()) {
+				undo.push(() => this.estate.deleteTap(slave.name));
+				undo.push(() => this.estate.unplug(slave));
+			}
+			this.#watch.close();
+			await undo.run(this.#log);
+		});
+	}
+
+	/** A slave's end that nobody asked for; within `serial`, and `changed` is emitted behind it. */
+	async drop(slave: SlaveRecord): Promise<void> {
+		await this.#remove(slave);
+	}
+
+	/** Within `serial`. @returns warnings. @throws IpvtapError. */
+	async openPort(name: string): Promise<string[]> {
+		const record = this.registry.requireMaster(name);
+		const warnings = await this.estate.openPort(record);
+		const hostInterface = this.estate.port(name)?.port.hostInterface ?? null;
+		if (record.hostInterface !== null && record.hostInterface !== hostInterface) {
+			this.estate.deleteHostInterface(record.hostInterface);
+		}
+		this.registry.changeMaster(name, { hostInterface });
+		this.save();
+		return warnings;
+	}
+
+	save(): void {
+		saveState(this.#config.stateFile, { masters: this.registry.masters(), slaves: this.registry.slaves() });
+	}
+
+	/** Ports that were opened for slaves that are gone by now. */
+	async closeImplicit(): Promise<void> {
+		for (const { name, implicit } of this.registry.masters()) {
+			if (implicit && this.registry.slaves(name).length === 0) await this.#close(name);
+		}
+	}
+
+	#change<T>(task: () => Promise<T>): Promise<T> {
+		if (this.#closing)
+			throw new IpvtapError('daemon-unreachable', 'the daemon is ending', { hint: 'try again' });
+		return this.serial.run(task).finally(() => this.emit('changed'));
+	}
+
+	async #open(name: string, options: MasterOptions, implicit: boolean): Promise<string[]> {
+		const record = this.registry.planMaster(name, options, implicit);
+		const undo = new Undo();
+		try {
+			this.registry.addMaster(record);
+			undo.push(() => this.registry.removeMaster(name));
+			undo.push(() => this.estate.problems.delete(name));
+			this.save();
+			undo.push(() => this.save());
+			const warnings = await this.openPort(name);
+			this.#log.info(
+				{
+					master: name,
+					mode: record.mode,
+					flag: record.flag,
+					host: this.estate.port(name)?.port.hostInterface,
+				},
+				'master up',
+			);
+			for (const warning of warnings) this.#log.warn({ master: name }, warning);
+			return warnings;
+		} catch (error) {
+			await undo.run(this.#log);
+			throw error;
+		}
+	}
+
+	async #upAgain(existing: MasterRecord, options: MasterOptions): Promise<string[]> {
+		for (const [key, wanted] of Object.entries(options)) {
+			const is = existing[key as keyof MasterOptions];
+			if (is === wanted) continue;
+			const settable = key === 'mode' || key === 'flag' || key === 'offload';
+			throw new IpvtapError('conflict', `${existing.name} is up already, with ${key} ${is}, not ${wanted}`, {
+				hint: settable
+					? `ipvtap set ${existing.name} --${key} ${wanted}`
+					: `take it down first: ipvtap down ${existing.name}`,
+			});
+		}
+		if (!this.estate.port(existing.name)) await this.#watch.reopen(existing.name, true);
+		if (existing.implicit) {
+			this.registry.changeMaster(existing.name, { implicit: false });
+			this.save();
+		}
+		return [];
+	}
+
+	async #ensurePort(master: string, mayOpen: (master: string) => void, undo: Undo): Promise<void> {
+		if (this.estate.port(master)) return;
+		if (this.registry.master(master)) {
+			await this.#watch.reopen(master, true);
+			return;
+		}
+		mayOpen(master);
+		await this.#open(master, {}, true);
+		undo.push(() => this.#close(master));
+	}
+
+	async #close(master: string): Promise<void> {
+		const { hostInterface } = this.registry.requireMaster(master);
+		try {
+			await this.estate.closePort(master);
+			if (hostInterface !== null) this.estate.deleteHostInterface(hostInterface);
+		} finally {
+			this.registry.removeMaster(master);
+			this.save();
+			this.#log.info({ master }, 'master down');
+		}
+	}
+
+	async #remove(slave: SlaveRecord): Promise<void> {
+		const { name, master } = slave;
+		this.#watch.forget(name);
+		try {
+			await this.estate.unplug(slave);
+		} catch (error) {
+			// What the port couldn't undo on the TAP goes with the TAP.
+			this.#log.error({ slave: name, err: error }, 'slave did not come off its port cleanly');
+		}
+		this.estate.deleteTap(name);
+		this.registry.removeSlave(name);
+		this.save();
+		this.#log.info({ slave: name, master }, 'slave detached');
+		await this.closeImplicit();
+	}
+
+	#adoptTap(slave: SlaveRecord): void {
+		const { name, ifname, ephemeral } = slave;
+		try {
+			const found = this.estate.adoptTap(slave);
+			if (ephemeral && !this.estate.tap(name)?.claimed) {
+				// Its QEMU ended, or never began, while nobody watched.
+				this.estate.deleteTap(name);
+				this.registry.removeSlave(name);
+				return;
+			}
+			if (!found) this.estate.makeTap(slave);
+			this.#log.info({ slave: name, ifname, made: !found }, 'slave adopted');
+		} catch (error) {
+			this.estate.problems.set(name, asIpvtapError(error).message);
+			this.#log.error({ slave: name, err: error }, 'slave could not be adopted');
+		}
+	}
+}
+
+function wholeList(
+	slave: SlaveRecord,
+	addresses: string[] | undefined,
+): { add: string[]; remove: string[] } | undefined {
+	if (addresses === undefined) return undefined;
+	return { add: addresses, remove: slave.addresses.filter(address => !addresses.includes(address)) };
+}

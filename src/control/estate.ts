@@ -1,0 +1,219 @@
+/**
+ * What exists: the open ports and the TAPs, as against the registry, which says what is wanted. Nothing here
+ * decides; it makes, unmakes and remembers, and each method leaves nothing half made when it throws.
+ */
+import { EventEmitter } from 'node:events';
+import { limits } from '../config.js';
+import { asIpvtapError, IpvtapError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sys/netlink/link.js';
+import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { createTap } from '../sys/tap.js';
+import { inTime } from './in-time.js';
+import { checkMaster } from './master-checks.js';
+import type { AddressEntry } from './model.js';
+import { Port } from './port.js';
+import type { MasterRecord, SlaveRecord } from './registry.js';
+
+export interface OpenPort {
+	/** The master as the kernel last described it. */
+	link: Link;
+	port: Port;
+}
+
+export interface Tap {
+	/** As the kernel last described it. */
+	link: Link;
+	/** Has a QEMU ever had it open? */
+	claimed: boolean;
+}
+
+interface EstateEvents {
+	/** A port stopped working by itself; it wants closing. */
+	failed: [port: Port, error: IpvtapError];
+}
+
+export class Estate extends EventEmitter<EstateEvents> {
+	readonly #monitor: LinkMonitor;
+	readonly #log: Logger;
+	readonly #ports = new Map<string, OpenPort>();
+	readonly #taps = new Map<string, Tap>();
+	/** Why a master has no port, or a slave no place on it. */
+	readonly problems = new Map<string, string>();
+
+	constructor(monitor: LinkMonitor, log: Logger) {
+		super();
+		this.#monitor = monitor;
+		this.#log = log;
+	}
+
+	port(master: string): OpenPort | undefined {
+		return this.#ports.get(master);
+	}
+
+	tap(slave: string): Tap | undefined {
+		return this.#taps.get(slave);
+	}
+
+	/** The name of the master, or of the slave, whose device this is. */
+	masterOf(ifindex: number): string | undefined {
+		return nameOf(this.#ports, open => open.link.ifindex === ifindex);
+	}
+
+	masterOfPort(port: Port): string | undefined {
+		return nameOf(this.#ports, open => open.port === port);
+	}
+
+	slaveOf(ifindex: number): string | undefined {
+		return nameOf(this.#taps, tap => tap.link.ifindex === ifindex);
+	}
+
+	/** @returns warnings. @throws IpvtapError; the problem is kept until the port opens. */
+	async openPort(record: MasterRecord): Promise<string[]> {
+		try {
+			const { link, warnings } = checkMaster(record.name, other => this.#isOwn(other));
+			const { mode, flag, offload, host, backlogFrames } = record;
+			const log = this.#log.child({ master: record.name });
+			const options = { mode, flag, offload, host, backlogFrames };
+			const port = await inTime(
+				Port.open(link, options, { monitor: this.#monitor, log }),
+				limits.portMs,
+				`open the port of ${link.name}`,
+			);
+			port.on('address', (slave: string, entry: AddressEntry, change: string) =>
+				log.info({ slave, ...entry }, `address ${change}`),
+			);
+			port.once('failed', (error: IpvtapError) => this.emit('failed', port, error));
+			this.#ports.set(record.name, { link, port });
+			this.problems.delete(record.name);
+			return warnings;
+		} catch (error) {
+			this.problems.set(record.name, asIpvtapError(error).message);
+			throw error;
+		}
+	}
+
+	/** Its slaves' TAPs stay, unplugged. */
+	async closePort(master: string, problem?: string): Promise<void> {
+		const open = this.#ports.get(master);
+		this.#ports.delete(master);
+		if (problem === undefined) this.problems.delete(master);
+		else this.problems.set(master, problem);
+		open?.port.removeAllListeners();
+		if (open) await inTime(open.port.close(), limits.portMs, `close the port of ${master}`);
+	}
+
+	/** A host slave's device that outlived its port. */
+	deleteHostInterface(name: string): void {
+		const link = getLink(name);
+		if (link && isHostSlave(link)) deleteLink(link.ifindex);
+	}
+
+	/** The kernel described a master anew, under its old name or another. */
+	updateMaster(from: string, link: Link): void {
+		const open = this.#ports.get(from);
+		if (!open) return;
+		this.#ports.delete(from);
+		this.#ports.set(link.name, { ...open, link });
+		open.port.onLink(link);
+	}
+
+	/** @throws IpvtapError; no TAP is there then that wasn't before. */
+	makeTap(record: SlaveRecord): void {
+		createTap(record.ifname, { owner: record.owner, queues: record.queues, vnetHeader: true });
+		this.#taps.set(record.name, { link: requireLink(record.ifname), claimed: false });
+	}
+
+	/** Takes over a TAP that a daemon before us made. @returns false if there is none. @throws IpvtapError `conflict`. */
+	adoptTap(record: SlaveRecord): boolean {
+		const link = getLink(record.ifname);
+		if (!link) return false;
+		if (link.kind !== 'tun' || link.arpType !== ARPHRD_ETHER) {
+			throw new IpvtapError(
+				'conflict',
+				`can't take over ${record.ifname} for '${record.name}': it is not a TAP`,
+				{
+					hint: `see what it is: ip -details link show ${record.ifname}`,
+				},
+			);
+		}
+		this.#taps.set(record.name, { link, claimed: link.carrier });
+		return true;
+	}
+
+	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
+	async plug(record: SlaveRecord): Promise<void> {
+		const { name, mac, learn, addresses } = record;
+		try {
+			const open = this.#ports.get(record.master);
+			const tap = this.#taps.get(name);
+			if (!open)
+				throw new IpvtapError('failed', this.problems.get(record.master) ?? `${record.master} is not up`);
+			if (!tap) throw new IpvtapError('failed', `${record.ifname} is gone`);
+			const { ifindex, name: ifname } = tap.link;
+			const slave = { name, ifname, ifindex, mac, learn, addresses };
+			await inTime(open.port.addSlave(slave), limits.portMs, `plug '${name}' into ${record.master}`);
+			this.updateTap(name, requireLink(ifindex));
+			this.problems.delete(name);
+		} catch (error) {
+			this.problems.set(name, asIpvtapError(error).message);
+			throw error;
+		}
+	}
+
+	async unplug(record: SlaveRecord): Promise<void> {
+		const { name, master } = record;
+		const open = this.#ports.get(master);
+		if (open) await inTime(open.port.removeSlave(name), limits.portMs, `take '${name}' off ${master}`);
+	}
+
+	/** @throws IpvtapError; nothing has changed then. */
+	async changeAddresses(record: SlaveRecord, change: { add: string[]; remove: string[] }): Promise<void> {
+		const { name, master } = record;
+		const open = this.#ports.get(master);
+		if (!open || this.problems.has(name)) return;
+		await inTime(open.port.changeAddresses(name, change), limits.portMs, `change the addresses of '${name}'`);
+	}
+
+	/** @throws IpvtapError. */
+	async setPort(master: string, change: Parameters<Port['set']>[0]): Promise<void> {
+		const open = this.#ports.get(master);
+		if (open) await inTime(open.port.set(change), limits.portMs, `change ${master}`);
+	}
+
+	updateTap(slave: string, link: Link): void {
+		const before = this.#taps.get(slave);
+		if (before) this.#taps.set(slave, { link, claimed: before.claimed || link.carrier });
+	}
+
+	/** Also when the kernel has taken it away already. */
+	deleteTap(slave: string): void {
+		const tap = this.#taps.get(slave);
+		this.#taps.delete(slave);
+		this.problems.delete(slave);
+		if (tap) deleteLink(tap.link.ifindex);
+	}
+
+	/** The TAP is no longer there: forget it without touching whatever may have its number by now. */
+	forgetTap(slave: string): void {
+		this.#taps.delete(slave);
+		this.problems.delete(slave);
+	}
+
+	/** One of this daemon's, or what another of ipvtap's daemons named as its own. */
+	#isOwn(link: Link): boolean {
+		const hosts = [...this.#ports.values()].map(open => open.port.hostInterface);
+		if (this.slaveOf(link.ifindex) !== undefined || hosts.includes(link.name)) return true;
+		return isHostSlave(link) || (link.kind === 'tun' && link.name.startsWith('ipvt-'));
+	}
+}
+
+/** Either end of one: `ipvh-eth0` and `ipvp-eth0`, as port/host-slave.ts calls them. */
+function isHostSlave({ kind, name }: Link): boolean {
+	return kind === 'veth' && /^ipv[hp]-/.test(name);
+}
+
+function nameOf<T>(entries: Map<string, T>, test: (entry: T) => boolean): string | undefined {
+	for (const [name, entry] of entries) if (test(entry)) return name;
+	return undefined;
+}

@@ -1,0 +1,108 @@
+/**
+ * The nouns of the control plane as they appear in `--json`, in the API and in the state file. They are the
+ * contract of docs/cli.md: fields may be added, never renamed or removed.
+ */
+export const modes = ['l2', 'l3', 'l3s'] as const;
+export type Mode = (typeof modes)[number];
+
+export const flags = ['bridge', 'private', 'vepa'] as const;
+export type Flag = (typeof flags)[number];
+
+/** How a slave came by an address: given by the user, seen in its own traffic, or leased to it. */
+export const origins = ['static', 'learned', 'dhcp'] as const;
+export type Origin = (typeof origins)[number];
+
+export interface AddressEntry {
+	/** Text form: dotted quad, or RFC 5952. */
+	address: string;
+	family: 'inet' | 'inet6';
+	origin: Origin;
+	/** When it is forgotten, ISO 8601; absent for static addresses. */
+	expires?: string;
+}
+
+export interface Counter {
+	packets: number;
+	bytes: number;
+}
+
+/** Seen from the guest, as `virsh domifstat` and a kernel ipvlan slave count: rx is what the guest received. */
+export interface SlaveStats {
+	rx: Counter;
+	tx: Counter;
+	/** Frames of this guest, or for it, that were dropped, by reason; only reasons that occurred. */
+	drops: Record<string, number>;
+	/** Frames of this guest waiting in the slow path's backlog. */
+	queued: number;
+}
+
+/** `up`: its QEMU has the TAP open. `down`: the TAP exists, nobody holds it. */
+export type SlaveState = 'up' | 'down';
+
+export interface Slave {
+	name: string;
+	master: string;
+	mode: Mode;
+	ifname: string;
+	ifindex: number;
+	mac: string;
+	mtu: number;
+	state: SlaveState;
+	learn: boolean;
+	queues: number;
+	addresses: AddressEntry[];
+	offload: string;
+	qemuArgs: string[];
+	stats: SlaveStats;
+	/** User id that may open the TAP, and change this slave. */
+	owner: number;
+	/** Made by `run`: it goes with its QEMU. */
+	ephemeral: boolean;
+	/** Why it doesn't work at the moment; absent when it does. */
+	problem?: string;
+}
+
+export interface Master {
+	name: string;
+	ifindex: number;
+	mac: string;
+	mtu: number;
+	state: 'up' | 'down';
+	mode: Mode;
+	flag: Flag;
+	offload: string;
+	/** Name of the host slave's device, or null with `--no-host`. */
+	host: string | null;
+	slaves: number;
+	stats: SlaveStats;
+	/** Why it doesn't work at the moment; absent when it does. */
+	problem?: string;
+	/** In the answer to `up`: what works all the same, but somebody should know. */
+	warnings?: string[];
+}
+
+export interface Listing {
+	masters: Master[];
+	slaves: Slave[];
+}
+
+/** `GET /v1/stats`: the counters alone. */
+export interface Statistics {
+	masters: { name: string; stats: SlaveStats }[];
+	slaves: { name: string; master: string; stats: SlaveStats }[];
+}
+
+/** `GET /v1/info`: which daemon this is. */
+export interface Info {
+	name: 'ipvtapd';
+	version: string;
+	pid: number;
+	socket: string;
+	stateDir: string;
+	/** Its network namespace, as `readlink /proc/PID/ns/net` says it. */
+	netns: string;
+	/** Does it end with its last slave? */
+	untilIdle: boolean;
+	masters: number;
+	slaves: number;
+}

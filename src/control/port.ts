@@ -1,0 +1,316 @@
+/**
+ * A port: one master, its slaves, and everything in the kernel that makes them one. It turns wishes into
+ * devices' settings, filters, routes and messages to the frame threads, and takes them back in reverse.
+ *
+ *      open     rings → threads → host slave → host's addresses
+ *      slave    TC drop → ring filter → table → link up → addresses
+ *      close    slaves → threads (and their rings) → filters → host slave
+ */
+import { EventEmitter } from 'node:events';
+import { readEdge } from '../datapath/counters.js';
+import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
+import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
+import { IpvtapError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { listAddresses } from '../sys/netlink/address.js';
+import { getLink, type Link, setLink } from '../sys/netlink/link.js';
+import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
+import { closeRing, joinAllMulticast, openRing, type Ring, ringDrops } from '../sys/packet.js';
+import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
+import { type AddressReport, FrameThreads } from './port/frame-threads.js';
+import { HostSlave, setSysctl } from './port/host-slave.js';
+import { Shield } from './port/shield.js';
+import { addStats, edgeStats, noStats } from './port/stats.js';
+
+export interface PortOptions {
+	mode: Mode;
+	flag: Flag;
+	offload: string;
+	/** Whether the host gets a slave of its own. */
+	host: boolean;
+	/** Frames that may wait for the slow path. */
+	backlogFrames: number;
+}
+
+export interface PortSlave {
+	name: string;
+	ifname: string;
+	ifindex: number;
+	mac: string;
+	/** Whether the guest may claim addresses by using them. */
+	learn: boolean;
+	/** Static addresses. */
+	addresses: string[];
+}
+
+export interface PortContext {
+	monitor: LinkMonitor;
+	log: Logger;
+}
+
+interface Member extends PortSlave {
+	edge: number;
+	entries: Map<string, AddressEntry>;
+}
+
+interface PortEvents {
+	address: [slave: string, entry: AddressEntry, change: 'added' | 'removed'];
+	failed: [error: IpvtapError];
+}
+
+export class Port extends EventEmitter<PortEvents> {
+	readonly #context: PortContext;
+	readonly #threads: FrameThreads;
+	readonly #shield: Shield;
+	readonly #host: HostSlave | undefined;
+	readonly #slavesRing: Ring;
+	readonly #masterRing: Ring;
+	readonly #members = new Map<string, Member>();
+	readonly #byEdge = new Map<number, Member>();
+	#master: Link;
+	#ringDrops = 0;
+	#nextEdge = EDGE_SLAVES;
+	#closed = false;
+
+	/** Opens a port on a master that nobody else has. Nothing is left behind when it fails. @throws IpvtapError. */
+	static async open(master: Link, options: PortOptions, context: PortContext): Promise<Port> {
+		const undo: (() => void)[] = [];
+		const keep = <T>(thing: T, close: (thing: T) => void): T => {
+			undo.push(() => close(thing));
+			return thing;
+		};
+		let port: Port | undefined;
+		try {
+			const slotSize = slotSizeFor(master.mtu);
+			const ring = { slotSize, slots: RING_BYTES / slotSize, longFrameBytes: LONG_FRAME_BYTES };
+			const slaves = keep(openRing({ ...ring, ifindex: 0, filter: slaveRingFilter([]) }), closeRing);
+			const wire = keep(
+				openRing({ ...ring, ifindex: master.ifindex, filter: masterRingFilter([]) }),
+				closeRing,
+			);
+			joinAllMulticast(wire.fd, master.ifindex);
+			const host = options.host ? keep(new HostSlave(master, context.log), it => it.close()) : undefined;
+			port = new Port(master, options, context, slaves, wire, host);
+			await port.#start(options);
+			return port;
+		} catch (error) {
+			// The port, once there is one, owns everything that was opened for it.
+			if (port) await port.close();
+			else for (const close of undo.reverse()) close();
+			throw error;
+		}
+	}
+
+	private constructor(
+		master: Link,
+		options: PortOptions,
+		context: PortContext,
+		slavesRing: Ring,
+		masterRing: Ring,
+		host: HostSlave | undefined,
+	) {
+		super();
+		this.#master = master;
+		this.#context = context;
+		this.#slavesRing = slavesRing;
+		this.#masterRing = masterRing;
+		this.#host = host;
+		this.#shield = new Shield(master.ifindex, slavesRing.fd, masterRing.fd);
+		this.#threads = new FrameThreads({
+			slavesRing,
+			masterRing,
+			backlogFrames: options.backlogFrames,
+			spinMicroseconds: SPIN_MICROSECONDS,
+		});
+		this.#threads.on('address', report => this.#addressReported(report));
+		this.#threads.once('failed', error => this.emit('failed', error));
+		context.monitor.on('address', this.#onAddress);
+	}
+
+	/** Name of the host slave's device, or null. */
+	get hostInterface(): string | null {
+		return this.#host?.name ?? null;
+	}
+
+	/**
+	 * Takes a TAP that exists as a slave: shields the host from it, sets its MTU, brings it up, gives it its
+	 * addresses. @throws IpvtapError `conflict` if an address belongs to somebody; then nothing has changed.
+	 */
+	async addSlave(slave: PortSlave): Promise<void> {
+		const edge = this.#freeEdge();
+		const member: Member = { ...slave, edge, entries: new Map() };
+		const { ifname, ifindex, mac, learn } = slave;
+		this.#members.set(slave.name, member);
+		this.#byEdge.set(edge, member);
+		try {
+			setSysctl(`ipv6/conf/${ifname}/disable_ipv6`, '1');
+			setLink(ifindex, { addrGenModeNone: true, mtu: this.#master.mtu });
+			this.#shield.addInterface(ifindex);
+			await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+			for (const address of slave.addresses) await this.#threads.assign(edge, address);
+			setLink(ifindex, { up: true });
+		} catch (error) {
+			await this.removeSlave(slave.name);
+			throw error;
+		}
+	}
+
+	/** Lets a slave go. Its TAP stays, down; who made it deletes it. */
+	async removeSlave(name: string): Promise<void> {
+		const member = this.#members.get(name);
+		if (!member) return;
+		const { edge, ifindex } = member;
+		await this.#threads.change({ kind: 'slave-removed', edge, ifindex });
+		const exists = getLink(ifindex) !== undefined;
+		if (exists) setLink(ifindex, { up: false });
+		this.#shield.removeInterface(ifindex, exists);
+		this.#members.delete(name);
+		this.#byEdge.delete(edge);
+	}
+
+	/** Gives a slave static addresses and takes some away. @throws IpvtapError `conflict`; then none was added. */
+	async changeAddresses(name: string, change: { add: string[]; remove: string[] }): Promise<void> {
+		const { edge } = this.#member(name);
+		const added: string[] = [];
+		try {
+			for (const address of change.add) {
+				await this.#threads.assign(edge, address);
+				added.push(address);
+			}
+		} catch (error) {
+			for (const address of added) await this.#threads.release(edge, address);
+			throw error;
+		}
+		for (const address of change.remove) await this.#threads.release(edge, address);
+	}
+
+	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload'>>): Promise<void> {
+		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
+	}
+
+	addresses(name: string): AddressEntry[] {
+		return [...this.#member(name).entries.values()];
+	}
+
+	/** Counters of one slave, as its guest sees them. */
+	slaveStats(name: string): SlaveStats {
+		const { edge, ifindex } = this.#member(name);
+		const device = getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 };
+		return edgeStats(readEdge(this.#threads.counters, edge), device);
+	}
+
+	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
+	stats(): SlaveStats {
+		this.#ringDrops += ringDrops(this.#slavesRing.fd) + ringDrops(this.#masterRing.fd);
+		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
+		const total = noStats();
+		for (const edge of edges) addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
+		if (this.#ringDrops > 0) total.drops['ring-full'] = this.#ringDrops;
+		return total;
+	}
+
+	/** The master has changed: slaves and host follow its MAC and MTU. */
+	onLink(link: Link): void {
+		const { mac, mtu, ifindex } = this.#master;
+		this.#master = link;
+		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
+		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
+		this.#host?.follow(link);
+		if (link.mtu === mtu) return;
+		for (const member of this.#members.values()) setLink(member.ifindex, { mtu: link.mtu });
+	}
+
+	/** Undoes everything. May be called twice, and after the master is gone. */
+	async close(): Promise<void> {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#context.monitor.off('address', this.#onAddress);
+		for (const { ifindex } of this.#members.values()) {
+			const exists = getLink(ifindex) !== undefined;
+			if (exists) setLink(ifindex, { up: false });
+			this.#shield.removeInterface(ifindex, exists);
+		}
+		await this.#threads.stop();
+		this.#shield.close(getLink(this.#master.ifindex) !== undefined);
+		this.#host?.close();
+	}
+
+	async #start({ flag }: PortOptions): Promise<void> {
+		const { mac, ifindex } = this.#master;
+		await this.#threads.change({ kind: 'master', mac, ifindex });
+		await this.#threads.change({ kind: 'flag', flag });
+		if (this.#host) {
+			this.#shield.addInterface(this.#host.peer);
+			await this.#threads.change({ kind: 'host', ifindex: this.#host.peer, enabled: true });
+			this.#host.up();
+		}
+		await this.#followHostAddresses();
+	}
+
+	async #followHostAddresses(): Promise<void> {
+		const addresses = listAddresses(this.#master.ifindex);
+		this.#host?.setHostAddresses(addresses);
+		await this.#threads.setHostAddresses(addresses.map(({ address }) => address));
+	}
+
+	readonly #onAddress = ({ address }: LinkMonitorEvents['address'][0]): void => {
+		if (address.ifindex !== this.#master.ifindex || this.#closed) return;
+		this.#followHostAddresses().catch(error => {
+			if (!this.#closed) this.#context.log.warn({ err: error }, "could not follow the host's addresses");
+		});
+	};
+
+	#addressReported({ edge, address, origin, change }: AddressReport): void {
+		const member = this.#byEdge.get(edge);
+		if (!member || origin === 'host') return;
+		const entry: AddressEntry = { address, family: address.includes(':') ? 'inet6' : 'inet', origin };
+		if (change === 'added') {
+			this.#shield.addAddress(address);
+			this.#host?.addRoute(address);
+			member.entries.set(address, entry);
+		} else {
+			member.entries.delete(address);
+			this.#host?.removeRoute(address);
+			this.#shield.removeAddress(address);
+		}
+		this.emit('address', member.name, entry, change);
+	}
+
+	#member(name: string): Member {
+		const member = this.#members.get(name);
+		if (!member) throw new IpvtapError('not-found', `slave ${name}: not on ${this.#master.name}`);
+		return member;
+	}
+
+	/** Numbers go round, so that a late frame of a slave that has gone is not counted to its successor. */
+	#freeEdge(): number {
+		for (let tries = EDGE_SLAVES; tries < EDGES_MAX; tries++) {
+			const edge = this.#nextEdge;
+			this.#nextEdge = edge + 1 === EDGES_MAX ? EDGE_SLAVES : edge + 1;
+			if (!this.#byEdge.has(edge)) return edge;
+		}
+		throw new IpvtapError(
+			'failed',
+			`add a slave to ${this.#master.name}: it has ${EDGES_MAX - EDGE_SLAVES} already`,
+		);
+	}
+}
+
+/** Bytes of each ring: 4096 frames of the ordinary size. */
+const RING_BYTES = 8 << 20;
+/** Bytes of long frames that may wait: some 200 of 64 KB. */
+const LONG_FRAME_BYTES = 16 << 20;
+/**
+ * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
+ * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
+ */
+const SPIN_MICROSECONDS = 50;
+/** What stands before a frame in its slot: tpacket2_hdr, sockaddr_ll and the virtio header, rounded up. */
+const SLOT_OVERHEAD = 128;
+/** Beyond this, frames are read from the socket one by one, as GSO frames are. */
+const SLOT_MAX = 16384;
+
+/** The smallest power of two that holds a frame of this MTU. */
+function slotSizeFor(mtu: number): number {
+	return Math.min(SLOT_MAX, Math.max(2048, 2 ** Math.ceil(Math.log2(mtu + SLOT_OVERHEAD))));
+}

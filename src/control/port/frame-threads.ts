@@ -1,0 +1,185 @@
+/**
+ * The two frame threads of a port, seen from control: starting them with what they share, telling them of
+ * changes, hearing of addresses, stopping them. A thread that dies takes the port with it: TC goes on dropping
+ * what guests send, so a failure closes rather than opens.
+ */
+import { EventEmitter } from 'node:events';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { BookOrigin } from '../../datapath/address-book.js';
+import { COUNTERS_BYTES, type Counters } from '../../datapath/counters.js';
+import {
+	type Command,
+	DOORBELL_SLOW_PATH,
+	DOORBELL_WORDS,
+	type ForwarderSetup,
+	type Report,
+	type SharedSetup,
+	type SlowPathSetup,
+	type StateChange,
+} from '../../datapath/messages.js';
+import { BACKLOG_BYTES, BACKLOG_CONTROL_WORDS } from '../../datapath/slowpath/backlog.js';
+import { asIpvtapError, IpvtapError } from '../../errors.js';
+import { closeFd, openEvent, signalEvent } from '../../sys/fd.js';
+import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
+import { closeRing, openSender, type Ring } from '../../sys/packet.js';
+
+export interface FrameThreadsOptions {
+	slavesRing: Ring;
+	masterRing: Ring;
+	backlogFrames: number;
+	spinMicroseconds: number;
+}
+
+export interface AddressReport {
+	edge: number;
+	address: string;
+	origin: BookOrigin;
+	change: 'added' | 'removed';
+}
+
+type Request = Command extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
+
+export class FrameThreads extends EventEmitter<{ address: [AddressReport]; failed: [IpvtapError] }> {
+	/** One block per thread. */
+	readonly counters: readonly Counters[];
+	readonly #options: FrameThreadsOptions;
+	readonly #backlog: Mapping;
+	readonly #shared: SharedSetup;
+	readonly #senders: number[];
+	readonly #commands: MessagePort;
+	readonly #workers: Worker[];
+	readonly #ended: Promise<void>[];
+	readonly #waiting = new Map<number, { resolve: () => void; reject: (error: IpvtapError) => void }>();
+	#nextId = 1;
+	#stopping = false;
+
+	/** Takes the rings over: they are closed with the threads. */
+	constructor(options: FrameThreadsOptions) {
+		super();
+		this.#options = options;
+		this.#backlog = mapShared(BACKLOG_BYTES);
+		this.#shared = sharedSetup(this.#backlog.address, options.backlogFrames);
+		this.counters = [
+			new Float64Array(this.#shared.forwarderCounters),
+			new Float64Array(this.#shared.slowPathCounters),
+		];
+		this.#senders = [openSender(), openSender()];
+		const control = new MessageChannel();
+		const forwarder = new MessageChannel();
+		this.#commands = control.port1;
+		this.#commands.on('message', (report: Report) => this.#hear(report));
+		const forwarderSetup: ForwarderSetup = {
+			shared: this.#shared,
+			slaves: ringSetup(options.slavesRing),
+			master: ringSetup(options.masterRing),
+			sender: this.#senders[0] as number,
+			spinMicroseconds: options.spinMicroseconds,
+			changes: forwarder.port1,
+		};
+		const slowPathSetup: SlowPathSetup = {
+			shared: this.#shared,
+			sender: this.#senders[1] as number,
+			commands: control.port2,
+			forwarder: forwarder.port2,
+		};
+		this.#workers = [
+			startWorker('../../datapath/forwarder/worker.js', forwarderSetup, forwarder.port1),
+			startWorker('../../datapath/slowpath/worker.js', slowPathSetup, control.port2, forwarder.port2),
+		];
+		this.#ended = this.#workers.map(worker => this.#watch(worker));
+	}
+
+	/** Passes a change on; resolves when the slow path has taken it. */
+	change(change: StateChange): Promise<void> {
+		return this.#request({ kind: 'change', change });
+	}
+
+	/** @throws IpvtapError `conflict` if the host or another slave has the address by right. */
+	assign(edge: number, address: string): Promise<void> {
+		return this.#request({ kind: 'assign', edge, address });
+	}
+
+	release(edge: number, address: string): Promise<void> {
+		return this.#request({ kind: 'release', edge, address });
+	}
+
+	setHostAddresses(addresses: string[]): Promise<void> {
+		return this.#request({ kind: 'host-addresses', addresses });
+	}
+
+	/** Stops both threads and gives back what they shared, the rings included. */
+	async stop(): Promise<void> {
+		if (this.#stopping) return;
+		this.#stopping = true;
+		this.#send({ kind: 'stop' });
+		await Promise.all(this.#ended);
+		this.#commands.close();
+		for (const fd of [...this.#senders, this.#shared.forwarderEvent, this.#shared.slowPathEvent]) closeFd(fd);
+		closeRing(this.#options.slavesRing);
+		closeRing(this.#options.masterRing);
+		unmap(this.#backlog);
+	}
+
+	#request(request: Request): Promise<void> {
+		if (this.#stopping) return Promise.reject(new IpvtapError('failed', 'port: it is being closed'));
+		return new Promise((resolve, reject) => this.#waiting.set(this.#send(request), { resolve, reject }));
+	}
+
+	#send(request: Request): number {
+		const id = this.#nextId++;
+		this.#commands.postMessage({ ...request, id });
+		Atomics.store(new Int32Array(this.#shared.doorbells), DOORBELL_SLOW_PATH, 1);
+		signalEvent(this.#shared.slowPathEvent);
+		return id;
+	}
+
+	#hear(report: Report): void {
+		if (report.kind === 'address') {
+			this.emit('address', report);
+			return;
+		}
+		const waiting = this.#waiting.get(report.id);
+		this.#waiting.delete(report.id);
+		if (report.error === undefined) waiting?.resolve();
+		else waiting?.reject(new IpvtapError('conflict', report.error, { hint: 'see: ipvtap list' }));
+	}
+
+	#watch(worker: Worker): Promise<void> {
+		worker.once('error', error => this.#fail(asIpvtapError(error)));
+		return new Promise(resolve =>
+			worker.once('exit', () => {
+				if (!this.#stopping) this.#fail(new IpvtapError('failed', 'port: a frame thread has ended'));
+				resolve();
+			}),
+		);
+	}
+
+	#fail(error: IpvtapError): void {
+		for (const { reject } of this.#waiting.values()) reject(error);
+		this.#waiting.clear();
+		if (!this.#stopping) this.emit('failed', error);
+	}
+}
+
+function sharedSetup(backlogAddress: bigint, backlogFrames: number): SharedSetup {
+	return {
+		backlogAddress,
+		backlogControl: new SharedArrayBuffer(BACKLOG_CONTROL_WORDS * 4),
+		backlogFrames,
+		forwarderCounters: new SharedArrayBuffer(COUNTERS_BYTES),
+		slowPathCounters: new SharedArrayBuffer(COUNTERS_BYTES),
+		doorbells: new SharedArrayBuffer(DOORBELL_WORDS * 4),
+		forwarderEvent: openEvent(),
+		slowPathEvent: openEvent(),
+		// Guests must not be able to foresee it, or they could choose addresses that collide.
+		seed: crypto.getRandomValues(new Int32Array(1))[0] as number,
+	};
+}
+
+function ringSetup({ fd, mapping, slotSize, slots }: Ring) {
+	return { fd, address: mapping.address, slotSize, slots };
+}
+
+function startWorker(path: string, workerData: object, ...transferList: MessagePort[]): Worker {
+	return new Worker(new URL(path, import.meta.url), { workerData, transferList });
+}

@@ -1,0 +1,158 @@
+/**
+ * Keeps the host's stack and the forwarder apart. AF_PACKET only copies frames, so TC drops at the ingress of
+ * every guest-facing device, and on the master what is for a guest's address; the same addresses and devices
+ * make the filters that choose what the forwarder's rings receive.
+ */
+import { type AddressKey, keyOf } from '../../datapath/address-key.js';
+import { INSTRUCTIONS_MAX } from '../../datapath/filter/classic-bpf.js';
+import {
+	masterDropFilter,
+	masterRingFilter,
+	slaveDropFilter,
+	slaveRingFilter,
+} from '../../datapath/filter/programs.js';
+import {
+	deleteClsact,
+	deleteFilter,
+	ensureClsact,
+	listFilters,
+	replaceClassicFilter,
+} from '../../sys/netlink/tc.js';
+import { setFilter } from '../../sys/packet.js';
+
+/** Priority of our first filter: behind nobody's who asks for less, before tc's own default of 49152. */
+const PRIORITY = 0x4976;
+const HANDLE = 1;
+/** Addresses of one filter on the master, so that its program stays within the kernel's limit. */
+const CHUNK = 256;
+
+export class Shield {
+	readonly #master: number;
+	readonly #slavesRing: number;
+	readonly #masterRing: number;
+	readonly #interfaces = new Set<number>();
+	/** Places of the addresses: an address keeps its filter, so that no exchange leaves it uncovered. */
+	readonly #chunks: Map<string, AddressKey>[] = [];
+	/** Devices whose clsact we made, and so take away again. */
+	readonly #made = new Set<number>();
+
+	/** @param slavesRing, masterRing sockets of the rings. */
+	constructor(master: number, slavesRing: number, masterRing: number) {
+		this.#master = master;
+		this.#slavesRing = slavesRing;
+		this.#masterRing = masterRing;
+		this.#sweep();
+	}
+
+	/** From now on nothing that comes from the device reaches the host's stack, and all of it the forwarder. */
+	addInterface(ifindex: number): void {
+		if (ensureClsact(ifindex)) this.#made.add(ifindex);
+		replaceClassicFilter(ifindex, 'ingress', {
+			priority: PRIORITY,
+			handle: HANDLE,
+			program: slaveDropFilter(),
+		});
+		this.#interfaces.add(ifindex);
+		this.#filterSlaves();
+	}
+
+	/** @param exists whether the device is still there. */
+	removeInterface(ifindex: number, exists: boolean): void {
+		if (!this.#interfaces.delete(ifindex)) return;
+		this.#filterSlaves();
+		if (exists) this.#unhook(ifindex, PRIORITY);
+		this.#made.delete(ifindex);
+	}
+
+	addAddress(address: string): void {
+		if (this.#chunkOf(address) !== undefined) return;
+		let index = this.#chunks.findIndex(({ size }) => size < CHUNK);
+		if (index < 0) index = this.#chunks.push(new Map()) - 1;
+		this.#chunks[index]?.set(address, keyOf(address));
+		this.#writeChunk(index);
+		this.#filterMaster();
+	}
+
+	removeAddress(address: string): void {
+		const index = this.#chunkOf(address);
+		if (index === undefined) return;
+		this.#chunks[index]?.delete(address);
+		this.#writeChunk(index);
+		this.#filterMaster();
+	}
+
+	/** @param exists whether the master is still there. */
+	close(exists: boolean): void {
+		if (!exists) return;
+		for (const index of this.#chunks.keys()) deleteFilter(this.#master, 'ingress', key(index));
+		this.#dropClsact(this.#master);
+	}
+
+	#chunkOf(address: string): number | undefined {
+		const index = this.#chunks.findIndex(chunk => chunk.has(address));
+		return index < 0 ? undefined : index;
+	}
+
+	#writeChunk(index: number): void {
+		const addresses = [...(this.#chunks[index]?.values() ?? [])];
+		if (addresses.length === 0) {
+			deleteFilter(this.#master, 'ingress', key(index));
+			return;
+		}
+		if (ensureClsact(this.#master)) this.#made.add(this.#master);
+		replaceClassicFilter(this.#master, 'ingress', { ...key(index), program: masterDropFilter(addresses) });
+	}
+
+	#filterSlaves(): void {
+		attachShortest(this.#slavesRing, most => slaveRingFilter(this.#interfaces, most));
+	}
+
+	#filterMaster(): void {
+		const addresses = this.#chunks.flatMap(chunk => [...chunk.values()]);
+		attachShortest(this.#masterRing, most => masterRingFilter(addresses, most));
+	}
+
+	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */
+	#sweep(): void {
+		for (const { priority, handle, kind } of listFilters(this.#master, 'ingress')) {
+			if (kind === 'bpf' && handle === HANDLE && priority >= PRIORITY && priority < PRIORITY + CHUNK) {
+				deleteFilter(this.#master, 'ingress', { priority, handle });
+				// Only our own filters could have been the reason for it: made by us, in another life.
+				this.#made.add(this.#master);
+			}
+		}
+	}
+
+	#unhook(ifindex: number, priority: number): void {
+		deleteFilter(ifindex, 'ingress', { priority, handle: HANDLE });
+		this.#dropClsact(ifindex);
+	}
+
+	/** Somebody may have hung a filter of theirs on the clsact that we made: then it stays. */
+	#dropClsact(ifindex: number): void {
+		if (!this.#made.delete(ifindex)) return;
+		const others = [...listFilters(ifindex, 'ingress'), ...listFilters(ifindex, 'egress')];
+		if (others.length === 0) deleteClsact(ifindex);
+	}
+}
+
+function key(chunk: number): { priority: number; handle: number } {
+	return { priority: PRIORITY + chunk, handle: HANDLE };
+}
+
+/**
+ * Attaches the most exact filter that the kernel takes: its length is limited, and before Linux 6.9 also by
+ * net.core.optmem_max, which allows some 2500 instructions. A less exact one only costs copies.
+ */
+function attachShortest(fd: number, make: (most: number) => Uint8Array): void {
+	for (let most = 600; ; most >>= 1) {
+		const program = make(most);
+		if (program.length > INSTRUCTIONS_MAX * 8) continue;
+		try {
+			setFilter(fd, program);
+			return;
+		} catch (error) {
+			if (most <= 1) throw error;
+		}
+	}
+}

@@ -1,0 +1,264 @@
+/**
+ * Who is wanted: masters and slaves by name. Pure: it decides what may be added and what is derived, and
+ * keeps the answer; making devices is the controller's work. `plan…` checks and changes nothing, `add…`,
+ * `remove…` and `change…` change and check nothing, so that whatever fails between the two leaves no trace.
+ */
+import { limits } from '../config.js';
+import { IpvtapError } from '../errors.js';
+import { isLinkLocal, parseAddress } from './addresses.js';
+import type { Flag, Mode } from './model.js';
+import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
+
+export interface MasterRecord {
+	name: string;
+	mode: Mode;
+	flag: Flag;
+	offload: string;
+	/** Has it a host slave? */
+	host: boolean;
+	backlogFrames: number;
+	/** Opened for its first slave, so it closes after its last. `up` makes it stay. */
+	implicit: boolean;
+	/** The host slave's device when the port was last open: what a crash may have left under another name. */
+	hostInterface: string | null;
+}
+
+export interface SlaveRecord {
+	name: string;
+	master: string;
+	ifname: string;
+	mac: string;
+	/** The static addresses, canonical. */
+	addresses: string[];
+	learn: boolean;
+	queues: number;
+	/** User id that may open the TAP, and change this slave. */
+	owner: number;
+	/** Made by `run`: it goes with its QEMU. */
+	ephemeral: boolean;
+}
+
+export type MasterOptions = Partial<
+	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames'>
+>;
+
+export interface SlaveRequest {
+	name: string;
+	master: string;
+	owner: number;
+	addresses?: string[];
+	mac?: string;
+	learn?: boolean;
+	queues?: number;
+	ephemeral?: boolean;
+}
+
+/** 5.3 of the design: what one master's slow path holds before it drops. */
+export const defaultBacklogFrames = 1000;
+
+export class Registry {
+	readonly #masters = new Map<string, MasterRecord>();
+	readonly #slaves = new Map<string, SlaveRecord>();
+
+	/** In the order in which they were added. */
+	masters(): MasterRecord[] {
+		return [...this.#masters.values()];
+	}
+
+	/** In the order in which they were added; of one master, if it is named. */
+	slaves(master?: string): SlaveRecord[] {
+		return [...this.#slaves.values()].filter(slave => master === undefined || slave.master === master);
+	}
+
+	master(name: string): MasterRecord | undefined {
+		return this.#masters.get(name);
+	}
+
+	slave(name: string): SlaveRecord | undefined {
+		return this.#slaves.get(name);
+	}
+
+	/** @throws IpvtapError `not-found`, with the masters that there are. */
+	requireMaster(name: string): MasterRecord {
+		const master = this.#masters.get(name);
+		if (master) return master;
+		throw new IpvtapError('not-found', `no master is named ${quote(name)}`, {
+			hint: known('master', this.#masters),
+		});
+	}
+
+	/** @throws IpvtapError `not-found`, with the slaves that there are. */
+	requireSlave(name: string): SlaveRecord {
+		const slave = this.#slaves.get(name);
+		if (slave) return slave;
+		throw new IpvtapError('not-found', `no slave is named ${quote(name)}`, {
+			hint: known('slave', this.#slaves),
+		});
+	}
+
+	/** @throws IpvtapError `usage` for a bad name, `conflict` for one that a slave has. */
+	planMaster(name: string, options: MasterOptions, implicit: boolean): MasterRecord {
+		checkInterfaceName(name);
+		if (this.#slaves.has(name)) {
+			throw new IpvtapError('conflict', `${quote(name)} can't be a master: a slave has that name`, {
+				hint: `'show' and 'set' couldn't tell them apart; detach the slave first: ipvtap detach ${name}`,
+			});
+		}
+		const defaults = { mode: 'l2', flag: 'bridge', offload: 'auto', host: true } as const;
+		return {
+			name,
+			...defaults,
+			backlogFrames: defaultBacklogFrames,
+			...options,
+			implicit,
+			hostInterface: null,
+		};
+	}
+
+	addMaster(record: MasterRecord): void {
+		this.#masters.set(record.name, record);
+	}
+
+	changeMaster(name: string, change: Partial<Omit<MasterRecord, 'name'>>): void {
+		this.#masters.set(name, { ...this.requireMaster(name), ...change });
+	}
+
+	removeMaster(name: string): void {
+		this.#masters.delete(name);
+	}
+
+	/** The kernel renamed the interface: its slaves follow. */
+	renameMaster(from: string, to: string): void {
+		const record = this.requireMaster(from);
+		this.#masters.delete(from);
+		this.#masters.set(to, { ...record, name: to });
+		for (const slave of this.slaves(from)) this.changeSlave(slave.name, { master: to });
+	}
+
+	/**
+	 * A whole record made from what was asked for: the interface's name and the MAC are derived, addresses and
+	 * MAC made canonical, and learning is on unless addresses are given.
+	 * @throws IpvtapError `usage` for bad values, `conflict` for a name, address or MAC that is in use.
+	 */
+	planSlave(request: SlaveRequest): SlaveRecord {
+		const name = checkSlaveName(request.name);
+		if (this.#slaves.has(name)) {
+			throw new IpvtapError(
+				'conflict',
+				`the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`,
+				{
+					hint: `choose another name, or detach it first: ipvtap detach ${name}`,
+				},
+			);
+		}
+		if (this.#masters.has(name)) {
+			throw new IpvtapError('conflict', `the name '${name}' is in use: it is a master`, {
+				hint: "'show' and 'set' couldn't tell them apart; choose another name",
+			});
+		}
+		const addresses = [...new Set((request.addresses ?? []).map(parseAddress))];
+		this.#checkAddresses(name, request.master, addresses);
+		return {
+			name,
+			master: checkInterfaceName(request.master),
+			ifname: deriveIfname(name, ifname => this.slaves().some(slave => slave.ifname === ifname)),
+			mac: this.#planMac(request),
+			addresses,
+			learn: request.learn ?? addresses.length === 0,
+			queues: request.queues ?? 1,
+			owner: request.owner,
+			ephemeral: request.ephemeral ?? false,
+		};
+	}
+
+	addSlave(record: SlaveRecord): void {
+		this.#slaves.set(record.name, record);
+	}
+
+	changeSlave(name: string, change: Partial<Omit<SlaveRecord, 'name'>>): void {
+		this.#slaves.set(name, { ...this.requireSlave(name), ...change });
+	}
+
+	removeSlave(name: string): void {
+		this.#slaves.delete(name);
+	}
+
+	/**
+	 * What a change of addresses amounts to, canonical and without what changes nothing.
+	 * @throws IpvtapError `usage`, `conflict`, or `not-found` for removing an address that the slave hasn't got.
+	 */
+	planAddresses(
+		name: string,
+		change: { add: string[]; remove: string[] },
+	): { add: string[]; remove: string[] } {
+		const slave = this.requireSlave(name);
+		const remove = [...new Set(change.remove.map(parseAddress))];
+		const absent = remove.find(address => !slave.addresses.includes(address));
+		if (absent !== undefined) {
+			throw new IpvtapError(
+				'not-found',
+				`can't remove ${absent} from '${name}': it isn't one of its static addresses`,
+				{
+					hint: slave.addresses.length > 0 ? `it has ${slave.addresses.join(', ')}` : 'it has none',
+				},
+			);
+		}
+		const wanted = [...new Set(change.add.map(parseAddress))];
+		const add = wanted.filter(address => !slave.addresses.includes(address) || remove.includes(address));
+		const both = add.find(address => remove.includes(address));
+		if (both !== undefined) {
+			throw new IpvtapError('usage', `${both} is to be added and removed at once`, {
+				hint: 'say one of the two',
+			});
+		}
+		this.#checkAddresses(name, slave.master, [...slave.addresses, ...add]);
+		return { add, remove };
+	}
+
+	changeAddresses(name: string, change: { add: string[]; remove: string[] }): void {
+		const slave = this.requireSlave(name);
+		const kept = slave.addresses.filter(address => !change.remove.includes(address));
+		this.changeSlave(name, { addresses: [...kept, ...change.add] });
+	}
+
+	#planMac(request: SlaveRequest): string {
+		const holder = (mac: string) => this.slaves().find(slave => slave.mac === mac);
+		if (request.mac === undefined) {
+			return deriveMac(request.name, request.master, mac => holder(mac) !== undefined);
+		}
+		const mac = parseMac(request.mac);
+		const other = holder(mac);
+		if (!other) return mac;
+		throw new IpvtapError('conflict', `the MAC ${mac} is in use: slave '${other.name}' has it`, {
+			hint: "choose another, or leave it out: ipvtap derives one from the guest's name",
+		});
+	}
+
+	#checkAddresses(name: string, master: string, addresses: string[]): void {
+		if (addresses.length > limits.addressesPerSlave) {
+			throw new IpvtapError('usage', `'${name}' can't have ${addresses.length} addresses: too many`, {
+				hint: `a slave has at most ${limits.addressesPerSlave} static addresses`,
+			});
+		}
+		for (const other of this.#slaves.values()) {
+			if (other.name === name) continue;
+			const taken = addresses.find(
+				address => other.addresses.includes(address) && (other.master === master || !isLinkLocal(address)),
+			);
+			if (taken === undefined) continue;
+			throw new IpvtapError('conflict', `the address ${taken} is in use: slave '${other.name}' has it`, {
+				hint: `choose another, or take it from there first: ipvtap set ${other.name} --ip -${taken}`,
+			});
+		}
+	}
+}
+
+function known(kind: 'master' | 'slave', names: Map<string, unknown>): string {
+	if (names.size === 0) {
+		return kind === 'master'
+			? 'none is up yet; bring one up: ipvtap up MASTER'
+			: 'there is none yet; see: ipvtap attach --help';
+	}
+	const listed = [...names.keys()].slice(0, 10).join(', ');
+	return `known: ${listed}${names.size > 10 ? `, and ${names.size - 10} more` : ''}`;
+}

@@ -1,0 +1,84 @@
+/** Masters and slaves as `--json` and the API show them: the registry's wishes with what the kernel says. */
+import { slaveArguments } from '../../qemu/netdev.js';
+import { vhostAvailable } from '../../qemu/vhost.js';
+import { IFF_LOWER_UP } from '../sys/netlink/link.js';
+import { familyOf } from './addresses.js';
+import type { Estate } from './estate.js';
+import type { AddressEntry, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
+import type { MasterRecord, Registry, SlaveRecord } from './registry.js';
+import { effectiveOffload } from './supported.js';
+import { canOpen } from './users.js';
+
+export function viewMaster(registry: Registry, estate: Estate, record: MasterRecord): Master {
+	const open = estate.port(record.name);
+	const problem = estate.problems.get(record.name);
+	return {
+		name: record.name,
+		ifindex: open?.link.ifindex ?? 0,
+		mac: open?.link.mac ?? '',
+		mtu: open?.link.mtu ?? 0,
+		state: open && (open.link.flags & IFF_LOWER_UP) !== 0 ? 'up' : 'down',
+		mode: record.mode,
+		flag: record.flag,
+		offload: effectiveOffload(record.offload),
+		host: open?.port.hostInterface ?? null,
+		slaves: registry.slaves(record.name).length,
+		stats: open?.port.stats() ?? noStats(),
+		...(problem === undefined ? {} : { problem }),
+	};
+}
+
+/** @param vhost does this machine have a working vhost-net? */
+export function viewSlave(
+	registry: Registry,
+	estate: Estate,
+	record: SlaveRecord,
+	vhost = vhostAvailable(),
+): Slave {
+	const { name, master, ifname, mac, learn, queues, owner, ephemeral } = record;
+	const { mode, offload } = registry.requireMaster(master);
+	const tap = estate.tap(name);
+	const problem = estate.problems.get(name) ?? estate.problems.get(master);
+	const plugged = problem === undefined ? estate.port(master)?.port : undefined;
+	const nic = { name, ifname: tap?.link.name ?? ifname, mac, mtu: tap?.link.mtu ?? 0, queues };
+	return {
+		...nic,
+		master,
+		mode,
+		ifindex: tap?.link.ifindex ?? 0,
+		state: tap?.link.carrier ? 'up' : 'down',
+		learn,
+		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
+		offload: effectiveOffload(offload),
+		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),
+		stats: plugged?.slaveStats(name) ?? noStats(),
+		owner,
+		ephemeral,
+		...(problem === undefined ? {} : { problem }),
+	};
+}
+
+export function viewAll(registry: Registry, estate: Estate): Listing {
+	const vhost = vhostAvailable();
+	return {
+		masters: registry.masters().map(record => viewMaster(registry, estate, record)),
+		slaves: registry.slaves().map(record => viewSlave(registry, estate, record, vhost)),
+	};
+}
+
+export function viewStatistics(registry: Registry, estate: Estate): Statistics {
+	const { masters, slaves } = viewAll(registry, estate);
+	return {
+		masters: masters.map(({ name, stats }) => ({ name, stats })),
+		slaves: slaves.map(({ name, master, stats }) => ({ name, master, stats })),
+	};
+}
+
+function given(address: string): AddressEntry {
+	return { address, family: familyOf(address), origin: 'static' };
+}
+
+function noStats(): SlaveStats {
+	const none = () => ({ packets: 0, bytes: 0 });
+	return { rx: none(), tx: none(), drops: {}, queued: 0 };
+}

@@ -1,0 +1,175 @@
+import { execFile } from 'node:child_process';
+import { createConnection } from 'node:net';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { call } from '../../../src/control/client.js';
+import type { Listing } from '../../../src/control/model.js';
+import { daemonHere } from './daemon-here.js';
+
+const nothing: Listing = { masters: [], slaves: [] };
+
+test('what there is can be asked for', async t => {
+	const { socket } = await daemonHere(t);
+	t.like(await call(socket, 'GET', '/v1/info'), { name: 'ipvtapd', pid: process.pid });
+	t.deepEqual(await call(socket, 'GET', '/v1/list'), nothing);
+	t.deepEqual(await call(socket, 'GET', '/v1/masters'), []);
+	t.deepEqual(await call(socket, 'GET', '/v1/slaves'), []);
+	t.deepEqual(await call(socket, 'GET', '/v1/stats'), nothing);
+});
+
+test('curl can use the socket', async t => {
+	const { socket } = await daemonHere(t);
+	const curl = (...args: string[]) =>
+		promisify(execFile)('curl', ['-s', '-i', '--unix-socket', socket, ...args]);
+	const { stdout } = await curl('http://ipvtap/v1/slaves/web1');
+	t.regex(stdout, /^HTTP\/1\.1 404 Not Found\r\n/);
+	t.regex(stdout, /\r\nserver: ipvtapd\r\n/i);
+	const error = {
+		code: 'not-found',
+		message: "no slave is named 'web1'",
+		hint: 'there is none yet; see: ipvtap attach --help',
+	};
+	t.deepEqual(JSON.parse(stdout.split('\r\n\r\n')[1] ?? ''), { error });
+	t.regex((await curl('http://ipvtap/metrics')).stdout, /content-type: text\/plain; version=0\.0\.4/i);
+});
+
+for (const [method, path, body, status, message] of [
+	['GET', '/v1/nothing', '', 404, "there is no '/v1/nothing'"],
+	['GET', '/', '', 404, "there is no '/'"],
+	['GET', '/v1/slaves/', '', 404, "there is no '/v1/slaves/'"],
+	['GET', '/v1/slaves/a/b', '', 404, "there is no '/v1/slaves/a/b'"],
+	['GET', '/v1/slaves/%ff', '', 400, "'%ff' is not a well-formed part of a path"],
+	['GET', '/v1/slaves/..%2f..%2fetc', '', 404, "no slave is named '../../etc'"],
+	['POST', '/v1/slaves/a', '', 405, "POST is not for '/v1/slaves/a', only GET, PUT, PATCH, DELETE"],
+	['DELETE', '/v1/info', '', 405, "DELETE is not for '/v1/info', only GET"],
+	['PUT', '/v1/slaves/a', '{', 400, 'the body is not JSON'],
+	['PUT', '/v1/slaves/a', '\xff', 400, 'the body is not JSON'],
+	['PUT', '/v1/slaves/a', '[]', 400, 'the body: invalid input: expected object, received array'],
+	['PUT', '/v1/slaves/a', 'null', 400, 'the body: invalid input: expected object, received null'],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","mode":"l2"}', 400, "the body: unknown 'mode'"],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","__proto__":{"x":1}}', 400, "the body: unknown '__proto__'"],
+	['PUT', '/v1/slaves/a', '{"master":7}', 400, 'master: invalid input: expected string, received number'],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","queues":0}', 400, 'queues: too small'],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","queues":1.5}', 400, 'queues: invalid input: expected int'],
+	[
+		'PUT',
+		'/v1/slaves/a',
+		'{"master":"eth0","addresses":"1.2.3.4"}',
+		400,
+		'addresses: invalid input: expected array',
+	],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","addresses":["1.2.3.4",5]}', 400, 'addresses.1: invalid input'],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","owner":"no-such-user"}', 404, "no user is named 'no-such-user'"],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","owner":-1}', 400, 'owner: '],
+	['PUT', '/v1/slaves/a%20b', '{"master":"eth0"}', 400, "'a b' can't be a slave's name: it has ' ' in it"],
+	[
+		'PUT',
+		'/v1/slaves/a',
+		'{"master":"an-interface-too-long"}',
+		400,
+		"can't be an interface's name: it has 21 bytes",
+	],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","mac":"x"}', 400, "'x' can't be a guest's MAC"],
+	['PUT', '/v1/slaves/a', '{"master":"eth0","addresses":["10.0.0.0/8"]}', 400, 'it is a network'],
+	['PUT', '/v1/masters/eth0', '{"mode":"l4"}', 400, 'mode: invalid option: expected one of "l2"|"l3"|"l3s"'],
+	['PUT', '/v1/masters/eth0', '{"mode":"l3"}', 400, 'mode l3 is not supported in this version'],
+	[
+		'PUT',
+		'/v1/masters/eth0',
+		'{"offload":"tc-bpf"}',
+		400,
+		"offload 'tc-bpf' is not supported in this version",
+	],
+	['PUT', '/v1/masters/eth0', '{"backlogFrames":0}', 400, 'backlogFrames: too small'],
+	['PATCH', '/v1/masters/eth0', '{"host":false}', 400, "the body: unknown 'host'"],
+	['PATCH', '/v1/masters/eth0', '{"flag":"vepa"}', 404, "no master is named 'eth0'"],
+	['PATCH', '/v1/slaves/a', '{"add":[]}', 404, "no slave is named 'a'"],
+	['PATCH', '/v1/slaves/a', '{"addresses":[],"add":[]}', 400, 'addresses excludes add and remove'],
+	['DELETE', '/v1/slaves/a', '', 404, "no slave is named 'a'"],
+	['DELETE', '/v1/masters/a', '', 404, "no master is named 'a'"],
+] as const) {
+	test(`${method} ${path} ${body} is answered with ${status}`, async t => {
+		const { raw, controller } = await daemonHere(t);
+		const bytes = Buffer.from(body, 'latin1');
+		const head = `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${bytes.length}\r\n\r\n`;
+		const answer = await raw(Buffer.concat([Buffer.from(head), bytes]));
+		t.is(answer.split(' ')[1], String(status), answer);
+		const { error } = JSON.parse(answer.split('\r\n\r\n')[1] ?? '') as {
+			error: { code: string; message: string };
+		};
+		t.true(error.message.includes(message), error.message);
+		t.truthy(error.code);
+		t.deepEqual(controller.listing(), nothing);
+		t.is(controller.estate.problems.size, 0);
+	});
+}
+
+for (const [what, bytes, status] of [
+	['what is not HTTP', '\0\0\0\0\r\n\r\n', 400],
+	['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
+	['a head too long', `GET /v1/info HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(9000)}\r\n\r\n`, 431],
+	[
+		'a body too long',
+		`PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n${' '.repeat(70_000)}`,
+		413,
+	],
+	[
+		'a chunked body too long',
+		`PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n${' '.repeat(70_000)}\r\n0\r\n\r\n`,
+		413,
+	],
+	[
+		'two lengths',
+		'PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}',
+		400,
+	],
+] as const) {
+	test(`${what} is answered with ${status}, and the connection closed`, async t => {
+		const { raw, socket } = await daemonHere(t);
+		const answer = await raw(bytes);
+		t.is(answer.split(' ')[1], String(status), answer);
+		t.truthy((JSON.parse(answer.split('\r\n\r\n')[1] ?? '') as { error: { code: string } }).error.code);
+		t.deepEqual(await call(socket, 'GET', '/v1/list'), nothing);
+	});
+}
+
+test('a client that is slow is cut off, with its head or with its body', async t => {
+	const { raw } = await daemonHere(t, 200);
+	const began = performance.now();
+	t.regex(await raw('GET /v1/info HT'), /^HTTP\/1\.1 408 /);
+	t.regex(
+		await raw('PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{'),
+		/^HTTP\/1\.1 408 |^$/,
+	);
+	t.true(performance.now() - began < 5000);
+});
+
+test('a client that goes away in the middle harms nobody', async t => {
+	const { socket } = await daemonHere(t);
+	for (let round = 0; round < 20; round++) {
+		await new Promise<void>(resolve => {
+			const connection = createConnection(socket, () => {
+				connection.write('PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{', () =>
+					connection.destroy(),
+				);
+			});
+			connection.on('close', () => resolve());
+		});
+	}
+	t.deepEqual(await call(socket, 'GET', '/v1/list'), nothing);
+});
+
+test('a hundred clients at once are all answered', async t => {
+	const { socket } = await daemonHere(t);
+	const answers = await Promise.all(Array.from({ length: 100 }, () => call(socket, 'GET', '/v1/list')));
+	t.true(answers.every(answer => JSON.stringify(answer) === JSON.stringify(nothing)));
+});
+
+test('a daemon that is ending takes no more orders', async t => {
+	const { socket, controller } = await daemonHere(t);
+	await controller.close();
+	await t.throwsAsync(call(socket, 'PUT', '/v1/masters/eth0', {}), {
+		code: 'daemon-unreachable',
+		message: /the daemon is ending/,
+	});
+});
