@@ -1,0 +1,96 @@
+/**
+ * Runs the test suites one after another and adds up their results. AVA's TAP output is counted, not guessed
+ * from exit codes: a suite that ran no test at all is a failure.
+ *
+ *     node dist/test/run.js [lint|unit|integration|e2e]…
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+interface Result {
+	passed: number;
+	failed: number;
+	skipped: number;
+}
+
+interface Suite {
+	name: string;
+	run: () => Promise<Result>;
+}
+
+const suites: Suite[] = [
+	{ name: 'lint', run: () => command('npx', ['--no-install', 'biome', 'check', '.']) },
+	{ name: 'unit', run: () => ava('ava.config.js') },
+	{ name: 'integration', run: () => ava('ava.integration.config.js') },
+	{ name: 'e2e', run: () => ava('ava.e2e.config.js') },
+];
+
+/** Counts a command as one test. */
+async function command(file: string, args: string[]): Promise<Result> {
+	const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+	const passed = (await ended(child)) === 0;
+	return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0 };
+}
+
+/** Counts AVA's tests, and shows the names of slow and failed ones as they come, with their reasons. */
+async function ava(config: string): Promise<Result> {
+	const child = spawn('npx', ['--no-install', 'ava', '--tap', '--config', config], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	const result: Result = { passed: 0, failed: 0, skipped: 0 };
+	let shown = false;
+	for await (const line of createInterface({ input: child.stdout })) {
+		const test = /^(not )?ok \d+ - (.*?)(?: # (SKIP|TODO).*)?$/i.exec(line);
+		if (test) {
+			const [, not, title, directive] = test;
+			shown = not !== undefined || directive !== undefined;
+			if (directive) result.skipped++;
+			else if (not) result.failed++;
+			else result.passed++;
+			if (shown) print(`${not ? 'FAIL' : 'skip'}  ${title}`);
+		} else if (shown && /^\s/.test(line)) {
+			print(line);
+		}
+	}
+	const status = await ended(child);
+	// An uncaught exception or a rejected promise between two tests leaves no `not ok` of its own.
+	if (result.failed === 0 && (status !== 0 || result.passed === 0)) result.failed++;
+	return result;
+}
+
+function ended(child: ReturnType<typeof spawn>): Promise<number | null> {
+	return new Promise((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', resolve);
+	});
+}
+
+function print(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+function summary({ passed, failed, skipped }: Result): string {
+	return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter(name => !suites.some(suite => suite.name === name));
+if (unknown.length > 0) {
+	process.stderr.write(`error: run the tests: there is no suite ${unknown.join(', ')}\n`);
+	process.stderr.write(`hint: choose from ${suites.map(({ name }) => name).join(', ')}\n`);
+	process.exit(2);
+}
+
+const total: Result = { passed: 0, failed: 0, skipped: 0 };
+for (const { name, run } of suites) {
+	if (wanted.length > 0 && !wanted.includes(name)) continue;
+	const started = Date.now();
+	print(`# ${name}`);
+	const result = await run();
+	print(`# ${name}: ${summary(result)} (${Math.round((Date.now() - started) / 1000)} s)`);
+	total.passed += result.passed;
+	total.failed += result.failed;
+	total.skipped += result.skipped;
+}
+print(summary(total));
+process.exitCode = total.failed > 0 ? 1 : 0;
