@@ -36,8 +36,8 @@ export const limits = {
 	endMs: 30_000,
 	/** How long a command waits for a daemon that it started. */
 	startMs: 10_000,
-	/** An auto-started daemon that nobody gave anything to do ends after this. */
-	idleMs: 10_000,
+	/** An auto-started daemon that nobody gave anything to do ends after this; its command asks within milliseconds. */
+	idleMs: 2_000,
 	/** `run` opens its TAP at once; one that nobody opened by then belongs to a `run` that died. */
 	claimMs: 30_000,
 	/** A failed port is opened again after this, then twice this, up to `reopenMaxMs`. */

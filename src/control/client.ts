@@ -1,5 +1,5 @@
 /** The command's end of the control socket: one request, one answer, or an error that says what to do. */
-import { lstatSync } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { limits } from '../config.js';
 import { IpvtapError, isErrorCode } from '../errors.js';
@@ -18,7 +18,7 @@ export class DaemonAbsent extends IpvtapError {
  * `daemon-unreachable` (not a socket, not ipvtap's), `permission`, `timed-out`.
  */
 export async function call<T>(socket: string, method: string, path: string, body?: unknown): Promise<T> {
-	const there = lstatSync(socket, { throwIfNoEntry: false });
+	const there = lookAt(socket);
 	if (!there) throw new DaemonAbsent(socket, 'there is no such socket');
 	if (!there.isSocket() && !there.isSymbolicLink()) throw notOurs(socket, 'it is not a socket');
 	const { response, text } = await exchange(socket, method, path, body);
@@ -27,6 +27,15 @@ export async function call<T>(socket: string, method: string, path: string, body
 	const answer = parse(socket, text);
 	if ((response.statusCode ?? 0) < 400) return answer as T;
 	throw errorOf(socket, answer);
+}
+
+function lookAt(socket: string): Stats | undefined {
+	try {
+		return lstatSync(socket, { throwIfNoEntry: false });
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+		throw transportError(socket, error as NodeJS.ErrnoException);
+	}
 }
 
 function exchange(

@@ -101,6 +101,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 					},
 				);
 			}
+			// Or it would go with its last slave, before its turn.
+			this.registry.changeMaster(master, { implicit: false });
 			for (const slave of slaves) await this.#remove(slave);
 			await this.#close(master);
 			return slaves.map(slave => slave.name);

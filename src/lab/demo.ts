@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { exec, toolsEnv } from './command.js';
+import { toolsEnv } from './command.js';
 import { type DemoReport, formatReport } from './demo-report.js';
 import { Guest } from './guest.js';
 import { guestImage } from './guest-image.js';
@@ -42,12 +42,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
 	const state = join(lan.folder, 'state');
 	const env = { ...toolsEnv, IPVTAP_SOCKET: join(lan.folder, 'ipvtap.sock'), IPVTAP_STATE_DIR: state };
 	const ipvtap = [...lan.host.prefix, ...cli];
-	const call = (...args: string[]): Promise<string> =>
-		exec(ipvtap[0]!, [...ipvtap.slice(1), ...args], { env });
 	const guests: Guest[] = [];
 	try {
 		await progress.step('Preparing the guest image', guestImage);
-		await progress.step('On the host: ipvtap up eth0', () => call('up', 'eth0'));
 		await progress.step('On the host: ipvtap run --master eth0 … -- qemu-system-x86_64 …, twice', () =>
 			bootAll(guests, ipvtap, env),
 		);
@@ -58,10 +55,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
 			totalMs: Math.round(performance.now() - started),
 		});
 		if (!options.json) options.output.write(`\n${formatReport(report, options.color)}\n`);
-		await progress.step('Shutting down', async () => {
-			await Promise.all(guests.map(guest => guest.stop()));
-			await call('down', 'eth0');
-		});
+		// ipvtap itself was started by its first command, and ends with its last guest.
+		await progress.step('Shutting down', () => Promise.all(guests.map(guest => guest.stop())));
 		if (options.json) options.output.write(`${JSON.stringify(report)}\n`);
 		return report;
 	} catch (error) {

@@ -116,22 +116,42 @@ function content(pid: string, file: string): string {
 	}
 }
 
-for (const [moment, line] of [
-	['while the LAN is built', 'Building'],
-	['while ipvtap starts', 'ipvtap up'],
-	['while the guests boot', 'ipvtap run'],
-	['during the pings', 'Everybody pings'],
-	['while it shuts down', 'Shutting down'],
-] as const) {
+/** Settles when the demo has said the words. */
+function says(demo: ChildProcess, words: string): Promise<void> {
+	let said = '';
+	return new Promise((resolve, reject) => {
+		demo.once('exit', () => reject(new Error(`the demo ended before it said: ${words}`)));
+		demo.stdout!.on('data', chunk => {
+			said += String(chunk);
+			if (said.includes(words)) resolve();
+		});
+	});
+}
+
+function qemuRuns(demo: ChildProcess): Promise<boolean> {
+	const mark = `-name\0vm2\0`;
+	return until('QEMU', 10_000, () =>
+		leftOf(demo.pid!).some(pid => {
+			const words = content(pid, 'cmdline');
+			return words.startsWith('qemu-system') && words.includes(mark);
+		}),
+	);
+}
+
+const moments: [moment: string, reached: (demo: ChildProcess) => Promise<unknown>][] = [
+	['while the LAN is built', demo => says(demo, 'Building')],
+	['while ipvtap starts', demo => says(demo, 'ipvtap run')],
+	['while the guests boot', demo => says(demo, 'ipvtap run').then(() => qemuRuns(demo))],
+	['during the pings', demo => says(demo, 'Everybody pings')],
+	['while it shuts down', demo => says(demo, 'Shutting down')],
+];
+
+for (const [moment, reached] of moments) {
 	test.serial(`Ctrl-C ${moment} leaves nothing behind`, async t => {
 		const before = await snapshot();
 		const demo = startDemo();
 		const ended = once(demo, 'exit');
-		let said = '';
-		for await (const chunk of demo.stdout!) {
-			said += String(chunk);
-			if (said.includes(line)) break;
-		}
+		await reached(demo);
 		demo.kill('SIGINT');
 		t.deepEqual(await ended, [null, 'SIGINT']);
 		t.deepEqual(leftOf(demo.pid!), []);
@@ -143,11 +163,8 @@ test.serial('kill -9 while the guests boot leaves nothing behind either', async 
 	const before = await snapshot();
 	const demo = startDemo();
 	const ended = once(demo, 'exit');
-	let said = '';
-	for await (const chunk of demo.stdout!) {
-		said += String(chunk);
-		if (said.includes('ipvtap run')) break;
-	}
+	await says(demo, 'ipvtap run');
+	await qemuRuns(demo);
 	demo.kill('SIGKILL');
 	await ended;
 	await until('the watchdog', 8000, () => leftOf(demo.pid!).length === 0);
