@@ -9,13 +9,14 @@
 import { EventEmitter } from 'node:events';
 import { readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
+import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
-import { closeRing, joinAllMulticast, openRing, type Ring, ringDrops } from '../sys/packet.js';
+import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
 import { type AddressReport, FrameThreads } from './port/frame-threads.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
@@ -41,6 +42,8 @@ export interface PortSlave {
 	learn: boolean;
 	/** Static addresses. */
 	addresses: string[];
+	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
+	open?: boolean;
 }
 
 export interface PortContext {
@@ -49,6 +52,7 @@ export interface PortContext {
 }
 
 interface Member extends PortSlave {
+	open: boolean;
 	edge: number;
 	entries: Map<string, AddressEntry>;
 }
@@ -63,12 +67,9 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #threads: FrameThreads;
 	readonly #shield: Shield;
 	readonly #host: HostSlave | undefined;
-	readonly #slavesRing: Ring;
-	readonly #masterRing: Ring;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
 	#master: Link;
-	#ringDrops = 0;
 	#nextEdge = EDGE_SLAVES;
 	#closed = false;
 
@@ -112,8 +113,6 @@ export class Port extends EventEmitter<PortEvents> {
 		super();
 		this.#master = master;
 		this.#context = context;
-		this.#slavesRing = slavesRing;
-		this.#masterRing = masterRing;
 		this.#host = host;
 		this.#shield = new Shield(master.ifindex, slavesRing.fd, masterRing.fd);
 		this.#threads = new FrameThreads({
@@ -124,6 +123,7 @@ export class Port extends EventEmitter<PortEvents> {
 		});
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
+		this.#threads.on('jammed', ring => this.#replaceRing(ring));
 		context.monitor.on('address', this.#onAddress);
 	}
 
@@ -138,19 +138,31 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#freeEdge();
-		const member: Member = { ...slave, edge, entries: new Map() };
-		const { ifname, ifindex, mac, learn } = slave;
+		const member: Member = { ...slave, open: false, edge, entries: new Map() };
+		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
 		this.#byEdge.set(edge, member);
 		try {
 			setSysctl(`ipv6/conf/${ifname}/disable_ipv6`, '1');
 			setLink(ifindex, { addrGenModeNone: true, mtu: this.#master.mtu });
 			this.#shield.addInterface(ifindex);
-			await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
-			for (const address of slave.addresses) await this.#threads.assign(edge, address);
-			setLink(ifindex, { up: true });
+			if (slave.open === false) setLink(ifindex, { up: false });
+			else await this.#open(member);
 		} catch (error) {
 			await this.removeSlave(slave.name);
+			throw error;
+		}
+	}
+
+	/** Lets the traffic of a slave that was added closed begin. @throws IpvtapError `conflict`; it stays closed then. */
+	async openSlave(name: string): Promise<void> {
+		const member = this.#member(name);
+		if (member.open) return;
+		try {
+			await this.#open(member);
+		} catch (error) {
+			member.open = false;
+			await this.#threads.change({ kind: 'slave-removed', edge: member.edge, ifindex: member.ifindex });
 			throw error;
 		}
 	}
@@ -170,7 +182,13 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** Gives a slave static addresses and takes some away. @throws IpvtapError `conflict`; then none was added. */
 	async changeAddresses(name: string, change: { add: string[]; remove: string[] }): Promise<void> {
-		const { edge } = this.#member(name);
+		const member = this.#member(name);
+		const { edge } = member;
+		const kept = member.addresses.filter(address => !change.remove.includes(address));
+		if (!member.open) {
+			member.addresses = [...kept, ...change.add];
+			return;
+		}
 		const added: string[] = [];
 		try {
 			for (const address of change.add) {
@@ -201,11 +219,9 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
 	stats(): SlaveStats {
-		this.#ringDrops += ringDrops(this.#slavesRing.fd) + ringDrops(this.#masterRing.fd);
 		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
 		const total = noStats();
 		for (const edge of edges) addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
-		if (this.#ringDrops > 0) total.drops['ring-full'] = this.#ringDrops;
 		return total;
 	}
 
@@ -235,6 +251,14 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#host?.close();
 	}
 
+	async #open(member: Member): Promise<void> {
+		const { edge, ifindex, mac, learn, addresses } = member;
+		member.open = true;
+		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+		for (const address of addresses) await this.#threads.assign(edge, address);
+		setLink(ifindex, { up: true });
+	}
+
 	async #start({ flag }: PortOptions): Promise<void> {
 		const { mac, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
@@ -251,6 +275,21 @@ export class Port extends EventEmitter<PortEvents> {
 		const addresses = listAddresses(this.#master.ifindex);
 		this.#host?.setHostAddresses(addresses);
 		await this.#threads.setHostAddresses(addresses.map(({ address }) => address));
+	}
+
+	/** A guest has jammed a ring of the kernel's: go on without it (see datapath/forwarder/socket-reader.ts). */
+	#replaceRing(ring: RingName): void {
+		const { ifindex, name } = this.#master;
+		const fd =
+			ring === 'slaves'
+				? openReceiver({ ifindex: 0, longFrameBytes: LONG_FRAME_BYTES, filter: slaveRingFilter([]) })
+				: openReceiver({ ifindex, longFrameBytes: LONG_FRAME_BYTES, filter: masterRingFilter([]) });
+		this.#shield.replaceSocket(ring, fd);
+		this.#context.log.warn(
+			{ master: name, ring },
+			'a frame jammed a receive ring: reading without it, slower',
+		);
+		this.#threads.replaceRing(ring, fd).catch(error => this.emit('failed', error));
 	}
 
 	readonly #onAddress = ({ address }: LinkMonitorEvents['address'][0]): void => {

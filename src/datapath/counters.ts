@@ -27,6 +27,8 @@ export const BACKLOGGED = 7;
 export const UNBACKLOGGED = 8;
 /** Copies to the edge that could not be handed over; the original counts as replicated all the same. */
 export const COPIES_LOST = 9;
+/** Frames that a ring had no room for: the slaves' ring under EDGE_HOST, the master's under EDGE_WIRE. */
+export const RING_DROPS = 10;
 /** Drops of frames from the edge: index of the reason is added. */
 export const DROPS = 12;
 
@@ -46,6 +48,7 @@ export interface EdgeCounters {
 	ignored: number;
 	queued: number;
 	copiesLost: number;
+	ringDrops: number;
 	drops: Partial<Record<DropReason, number>>;
 }
 
@@ -66,6 +69,7 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 		ignored: sum(IGNORED),
 		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED),
 		copiesLost: sum(COPIES_LOST),
+		ringDrops: sum(RING_DROPS),
 		drops,
 	};
 }

@@ -23,6 +23,7 @@ export type Command =
 	| { id: number; kind: 'assign'; edge: number; address: string }
 	| { id: number; kind: 'release'; edge: number; address: string }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
+	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
 
 /** From the slow path to control. */
@@ -31,7 +32,19 @@ export type Report =
 	| { kind: 'address'; edge: number; address: string; origin: BookOrigin; change: 'added' | 'removed' };
 
 /** From the slow path to the forwarder. */
-export type ForwarderMessage = { kind: 'change'; change: StateChange } | { kind: 'stop' };
+export type ForwarderMessage =
+	| { kind: 'change'; change: StateChange }
+	/** A socket from `openReceiver`, to be read in the ring's place. */
+	| { kind: 'replace-ring'; ring: RingName; fd: number }
+	| { kind: 'stop' };
+
+/** From the forwarder to control: the kernel drops every frame for this ring, though it is empty. */
+export interface JammedReport {
+	kind: 'jammed';
+	ring: RingName;
+}
+
+export type RingName = 'slaves' | 'master';
 
 /** Ready to be handed to a worker. Addresses and descriptors are valid in every thread of the process. */
 export interface SharedSetup {

@@ -46,6 +46,9 @@ export const dropReasons = [
 	'truncated',
 	'ring-full',
 	'own-address',
+	'dhcp-spoof',
+	'dhcp-conflict',
+	'dhcp-guard',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

@@ -45,17 +45,31 @@ export function openRing(options: RingOptions): Ring {
 	const fd = open();
 	try {
 		setInt(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
-		setInt(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-		// Without it every frame that we send would come back to us as one that the interface sent.
-		setInt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+		prepareReceiver(fd, options);
 		setInt(fd, SOL_PACKET, PACKET_COPY_THRESH, 1);
-		setReceiveBuffer(fd, options.longFrameBytes);
-		setFilter(fd, options.filter);
 		const request = Uint32Array.of(BLOCK_SIZE, (slotSize * slots) / BLOCK_SIZE, slotSize, slots);
 		setOption(fd, SOL_PACKET, PACKET_RX_RING, new Uint8Array(request.buffer), 'PACKET_RX_RING');
 		const mapping = mapFd(fd, slotSize * slots);
 		bindTo(fd, options.ifindex, ETH_P_ALL);
 		return { fd, mapping, slotSize, slots };
+	} catch (error) {
+		closeFd(fd);
+		throw error;
+	}
+}
+
+/**
+ * A socket that brings the same frames as a ring does, one copy at a time: slower, but nothing can jam it.
+ * @throws SysError. @syscalls socket setsockopt bind
+ */
+export function openReceiver(options: Pick<RingOptions, 'ifindex' | 'longFrameBytes' | 'filter'>): number {
+	const fd = open();
+	try {
+		prepareReceiver(fd, options);
+		// What a slot's header says of a VLAN tag comes as ancillary data here.
+		setInt(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+		bindTo(fd, options.ifindex, ETH_P_ALL);
+		return fd;
 	} catch (error) {
 		closeFd(fd);
 		throw error;
@@ -87,16 +101,17 @@ export function joinAllMulticast(fd: number, ifindex: number): void {
 	setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer), 'PACKET_ADD_MEMBERSHIP');
 }
 
-/** Frames that the ring had no room for since the last call. @syscalls getsockopt */
-export function ringDrops(fd: number): number {
-	const statistics = new Uint32Array(2);
-	const length = Uint32Array.of(8);
-	check(
-		getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, new Uint8Array(statistics.buffer), length),
-		'getsockopt PACKET_STATISTICS',
-	);
+/** Frames that the socket had no room for since the last call. Allocates nothing. @syscalls getsockopt */
+export function takeDrops(fd: number): number {
+	statisticsLength[0] = 8;
+	getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, statisticsBytes, statisticsLength);
 	return statistics[1] as number;
 }
+
+/** struct tpacket_stats: received, dropped. */
+const statistics = new Uint32Array(2);
+const statisticsBytes = new Uint8Array(statistics.buffer);
+const statisticsLength = new Uint32Array(1);
 
 /**
  * Takes the error that a socket reports: ENETDOWN when its interface goes down (packet_notifier in
@@ -136,6 +151,11 @@ export const receive = libc.func('long recv(int fd, void *buffer, size_t length,
 	flags: number,
 ) => number;
 
+/** @returns how many of `count` messages were filled, or -1. @syscalls recvmmsg */
+export const receiveMessages = libc.func(
+	'int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)',
+) as (fd: number, messages: bigint, count: number, flags: number, timeout: null) => number;
+
 /** @returns how many of `count` messages went out, or -1 if the first could not. @syscalls sendmmsg */
 export const sendMessages = libc.func(
 	'int sendmmsg(int fd, void *messages, unsigned int count, int flags)',
@@ -161,6 +181,7 @@ const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_RX_RING = 5;
 const PACKET_STATISTICS = 6;
 const PACKET_COPY_THRESH = 7;
+const PACKET_AUXDATA = 8;
 const PACKET_VERSION = 10;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
@@ -174,6 +195,17 @@ const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 function open(): number {
 	// Protocol 0: nothing is received before `bind` names one.
 	return check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket AF_PACKET');
+}
+
+function prepareReceiver(
+	fd: number,
+	{ filter, longFrameBytes }: Pick<RingOptions, 'filter' | 'longFrameBytes'>,
+): void {
+	setInt(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+	// Without it every frame that we send would come back to us as one that the interface sent.
+	setInt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+	setReceiveBuffer(fd, longFrameBytes);
+	setFilter(fd, filter);
 }
 
 function bindTo(fd: number, ifindex: number, protocol: number): void {

@@ -10,7 +10,12 @@ export function sumOf(frame: DataView, at: number, length: number, initial = 0):
 	return fold(sum);
 }
 
-/** Sum of the pseudo-header for `length` bytes of `protocol` between the addresses at `addresses` (RFC 8200, 8.1). */
+/** Sum of the pseudo-header for `length` bytes of `protocol` between the addresses at `addresses` (RFC 768). */
+export function pseudoHeader4(frame: DataView, addresses: number, length: number, protocol: number): number {
+	return sumOf(frame, addresses, 8, length + protocol);
+}
+
+/** The same for IPv6 (RFC 8200, 8.1). */
 export function pseudoHeader6(frame: DataView, addresses: number, length: number, protocol: number): number {
 	return sumOf(frame, addresses, 32, length + protocol);
 }

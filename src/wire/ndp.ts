@@ -27,9 +27,9 @@ export const ND_TARGET = 8;
 export const OPTION_SOURCE_LINK_LAYER = 1;
 export const OPTION_TARGET_LINK_LAYER = 2;
 
-/** Neighbour discovery in a shape that no honest host sends: fragmented, or behind other headers. */
+/** Neighbour discovery, or what could be, in a shape that no honest host sends: fragmented, or behind other headers. */
 export const ND_HIDDEN = -1;
-/** Neighbour discovery too short for its type, or with options that run past its end. */
+/** Neighbour discovery too short for its type, or with options that run past its end or contradict each other. */
 export const ND_MALFORMED = -2;
 
 /**
@@ -42,20 +42,25 @@ export function ndType(frame: DataView, at: number): number {
 	let next = frame.getUint8(at + IPV6_NEXT_HEADER);
 	if (next === PROTOCOL_ICMPV6) return plainType(frame, at + IPV6_HEADER, end);
 	let header = at + IPV6_HEADER;
-	for (let depth = 0; depth < EXTENSION_HEADERS_MAX && isExtension(next); depth++) {
-		if (header + 8 > end) return 0;
-		// A later fragment shows no ICMPv6 header at all, and could complete one: RFC 7112 makes it illegal for ND.
-		if (next === PROTOCOL_FRAGMENT) {
-			return frame.getUint8(header) === PROTOCOL_ICMPV6 && couldBeNd(frame, header + 8, end) ? ND_HIDDEN : 0;
-		}
+	let fragmented = false;
+	for (let depth = 0; isExtension(next); depth++) {
+		if (depth === EXTENSION_HEADERS_MAX) return ND_HIDDEN;
+		// RFC 7112: a first fragment must show all headers, or nobody can say what it begins.
+		if (header + 8 > end) return fragmented ? ND_HIDDEN : 0;
+		const isFragment = next === PROTOCOL_FRAGMENT;
+		// A later fragment is harmless alone: what it would complete was dropped with its first.
+		if (isFragment && (frame.getUint16(header + 2) & FRAGMENT_OFFSET) !== 0) return 0;
+		fragmented ||= isFragment;
 		next = frame.getUint8(header);
-		header += (frame.getUint8(header + 1) + 1) << 3;
+		header += isFragment ? 8 : (frame.getUint8(header + 1) + 1) << 3;
 	}
 	return next === PROTOCOL_ICMPV6 && couldBeNd(frame, header, end) ? ND_HIDDEN : 0;
 }
 
-/** Linux and the BSDs walk more, but nobody sends more: beyond this the packet passes as not being ND. */
+/** Nobody honest sends more, but Linux and the BSDs walk more: beyond this anything may hide, so nothing passes. */
 const EXTENSION_HEADERS_MAX = 8;
+/** Of the 16 bits behind the first two of a fragment header; in units of 8 bytes, so 0 means the first (RFC 8200, 4.5). */
+const FRAGMENT_OFFSET = 0xfff8;
 
 function isExtension(header: number): boolean {
 	return (
@@ -90,10 +95,17 @@ export function ndOptionsAt(type: number): number {
 
 function optionsFit(frame: DataView, at: number, end: number): boolean {
 	let option = at;
+	let seen = 0;
 	while (option + 8 <= end) {
+		const type = frame.getUint8(option);
 		const length = frame.getUint8(option + 1) << 3;
 		// RFC 4861, 4.6: an option of length 0 makes the whole packet invalid.
 		if (length === 0) return false;
+		if (type === OPTION_SOURCE_LINK_LAYER || type === OPTION_TARGET_LINK_LAYER) {
+			// Of two MACs one would be checked and rewritten, and perhaps the other believed.
+			if ((seen & type) !== 0) return false;
+			seen |= type;
+		}
 		option += length;
 	}
 	return option === end;

@@ -5,6 +5,16 @@
  *      0       1          2         4          6            8             10
  *      | flags | gso type | hdr len | gso size | csum start | csum offset |
  */
+import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from './ethernet.js';
+import {
+	IPV6_HEADER,
+	PROTOCOL_DESTINATION_OPTIONS,
+	PROTOCOL_HOP_BY_HOP,
+	PROTOCOL_ROUTING,
+	PROTOCOL_TCP,
+	PROTOCOL_UDP,
+} from './ip.js';
+
 export const VNET_HEADER = 10;
 
 export const VNET_NEEDS_CSUM = 1;
@@ -22,14 +32,16 @@ const GSO_SIZE = 4;
 const CSUM_START = 6;
 const CSUM_OFFSET = 8;
 
-/** Smallest Ethernet and IP header that a checksum may come behind. */
-const CSUM_START_MIN = 14 + 20;
+/** Where the checksum lies in a TCP (RFC 9293, 3.1) and in a UDP header (RFC 768). */
+const TCP_CHECKSUM = 16;
+const UDP_CHECKSUM = 6;
 /** Smaller segments are an attack on whoever has to cut them: the kernel lost CVE-2024-43817's fight here. */
 const GSO_SIZE_MIN = 8;
 
 /**
  * True if the header in front of the frame at `at` makes sense for a frame of `length` bytes, so that a kernel
- * which trusts it can't be hurt. `ethertype` and `protocol` are those of the frame.
+ * which trusts it can't be hurt, nor made to change what was checked. `ethertype` and `protocol` are those of the
+ * frame, whose first 34 bytes are there.
  */
 export function vnetHeaderIsSane(
 	frame: DataView,
@@ -41,10 +53,10 @@ export function vnetHeaderIsSane(
 	const header = at - VNET_HEADER;
 	const gsoType = frame.getUint8(header + GSO_TYPE);
 	const needsChecksum = (frame.getUint8(header + FLAGS) & VNET_NEEDS_CSUM) !== 0;
-	if (gsoType === VNET_GSO_NONE) return !needsChecksum || checksumFits(frame, header, length);
-	if (frame.getUint16(header + GSO_SIZE, LITTLE_ENDIAN) < GSO_SIZE_MIN) return false;
 	if (frame.getUint16(header + HEADER_LENGTH, LITTLE_ENDIAN) > length) return false;
-	if (!needsChecksum || !checksumFits(frame, header, length)) return false;
+	if (needsChecksum && !checksumFits(frame, at, length, ethertype, protocol)) return false;
+	if (gsoType === VNET_GSO_NONE) return true;
+	if (!needsChecksum || frame.getUint16(header + GSO_SIZE, LITTLE_ENDIAN) < GSO_SIZE_MIN) return false;
 	return gsoMatches(gsoType & ~VNET_GSO_ECN, ethertype, protocol);
 }
 
@@ -53,21 +65,61 @@ export function checksumIsPartial(frame: DataView, at: number): boolean {
 	return (frame.getUint8(at - VNET_HEADER + FLAGS) & VNET_NEEDS_CSUM) !== 0;
 }
 
-function checksumFits(frame: DataView, header: number, length: number): boolean {
-	const start = frame.getUint16(header + CSUM_START, LITTLE_ENDIAN);
-	const offset = frame.getUint16(header + CSUM_OFFSET, LITTLE_ENDIAN);
-	return start >= CSUM_START_MIN && start + offset + 2 <= length;
+/**
+ * True if the two bytes that somebody will write are the checksum of a TCP or UDP header. Anywhere else they
+ * would change the frame after it was judged: at 36 they are the end of an IPv6 source address, in ICMPv6 they
+ * are the target of an advertisement.
+ */
+function checksumFits(
+	frame: DataView,
+	at: number,
+	length: number,
+	ethertype: number,
+	protocol: number,
+): boolean {
+	const start = frame.getUint16(at - VNET_HEADER + CSUM_START, LITTLE_ENDIAN);
+	const offset = frame.getUint16(at - VNET_HEADER + CSUM_OFFSET, LITTLE_ENDIAN);
+	if (start + offset + 2 > length) return false;
+	if (ethertype === ETHERTYPE_IPV4) {
+		const transport = ETHERNET_HEADER + ((frame.getUint8(at + ETHERNET_HEADER) & 15) << 2);
+		return start === transport && offset === checksumOf(protocol);
+	}
+	if (ethertype !== ETHERTYPE_IPV6) return false;
+	let next = protocol;
+	let transport = ETHERNET_HEADER + IPV6_HEADER;
+	for (let depth = 0; isExtension(next); depth++) {
+		if (depth === EXTENSION_HEADERS_MAX || transport + 8 > length) return false;
+		next = frame.getUint8(at + transport);
+		transport += (frame.getUint8(at + transport + 1) + 1) << 3;
+	}
+	return start === transport && offset === checksumOf(next);
+}
+
+/** As many as are walked to find neighbour discovery. */
+const EXTENSION_HEADERS_MAX = 8;
+
+function checksumOf(protocol: number): number {
+	if (protocol === PROTOCOL_TCP) return TCP_CHECKSUM;
+	return protocol === PROTOCOL_UDP ? UDP_CHECKSUM : -1;
+}
+
+function isExtension(protocol: number): boolean {
+	return (
+		protocol === PROTOCOL_HOP_BY_HOP ||
+		protocol === PROTOCOL_ROUTING ||
+		protocol === PROTOCOL_DESTINATION_OPTIONS
+	);
 }
 
 function gsoMatches(type: number, ethertype: number, protocol: number): boolean {
 	switch (type) {
 		case VNET_GSO_TCPV4:
-			return ethertype === 0x0800 && protocol === 6;
+			return ethertype === ETHERTYPE_IPV4 && protocol === PROTOCOL_TCP;
 		case VNET_GSO_TCPV6:
 			// Behind an extension header the protocol field names that header; the kernel finds TCP itself.
-			return ethertype === 0x86dd && protocol !== 17;
+			return ethertype === ETHERTYPE_IPV6 && protocol !== PROTOCOL_UDP;
 		case VNET_GSO_UDP_L4:
-			return protocol === 17;
+			return protocol === PROTOCOL_UDP;
 		default:
 			// VNET_GSO_UDP (fragmentation offload) has been gone from Linux since 4.14 and returns only to hurt.
 			return false;

@@ -12,7 +12,9 @@ import {
 	DOORBELL_SLOW_PATH,
 	DOORBELL_WORDS,
 	type ForwarderSetup,
+	type JammedReport,
 	type Report,
+	type RingName,
 	type SharedSetup,
 	type SlowPathSetup,
 	type StateChange,
@@ -39,13 +41,19 @@ export interface AddressReport {
 
 type Request = Command extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
 
-export class FrameThreads extends EventEmitter<{ address: [AddressReport]; failed: [IpvtapError] }> {
+export class FrameThreads extends EventEmitter<{
+	address: [AddressReport];
+	failed: [IpvtapError];
+	jammed: [RingName];
+}> {
 	/** One block per thread. */
 	readonly counters: readonly Counters[];
 	readonly #options: FrameThreadsOptions;
 	readonly #backlog: Mapping;
 	readonly #shared: SharedSetup;
 	readonly #senders: number[];
+	/** Sockets that read in the place of a ring that jammed. */
+	readonly #receivers: number[] = [];
 	readonly #commands: MessagePort;
 	readonly #workers: Worker[];
 	readonly #ended: Promise<void>[];
@@ -86,6 +94,7 @@ export class FrameThreads extends EventEmitter<{ address: [AddressReport]; faile
 			startWorker('../../datapath/forwarder/worker.js', forwarderSetup, forwarder.port1),
 			startWorker('../../datapath/slowpath/worker.js', slowPathSetup, control.port2, forwarder.port2),
 		];
+		this.#workers[0]?.on('message', ({ ring }: JammedReport) => this.emit('jammed', ring));
 		this.#ended = this.#workers.map(worker => this.#watch(worker));
 	}
 
@@ -107,6 +116,12 @@ export class FrameThreads extends EventEmitter<{ address: [AddressReport]; faile
 		return this.#request({ kind: 'host-addresses', addresses });
 	}
 
+	/** Has a socket from `openReceiver` read in a ring's place; it is closed with the threads. */
+	async replaceRing(ring: RingName, fd: number): Promise<void> {
+		this.#receivers.push(fd);
+		await this.#request({ kind: 'replace-ring', ring, fd });
+	}
+
 	/** Stops both threads and gives back what they shared, the rings included. */
 	async stop(): Promise<void> {
 		if (this.#stopping) return;
@@ -114,7 +129,8 @@ export class FrameThreads extends EventEmitter<{ address: [AddressReport]; faile
 		this.#send({ kind: 'stop' });
 		await Promise.all(this.#ended);
 		this.#commands.close();
-		for (const fd of [...this.#senders, this.#shared.forwarderEvent, this.#shared.slowPathEvent]) closeFd(fd);
+		const { forwarderEvent, slowPathEvent } = this.#shared;
+		for (const fd of [...this.#senders, ...this.#receivers, forwarderEvent, slowPathEvent]) closeFd(fd);
 		closeRing(this.#options.slavesRing);
 		closeRing(this.#options.masterRing);
 		unmap(this.#backlog);

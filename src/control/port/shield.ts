@@ -11,6 +11,7 @@ import {
 	slaveDropFilter,
 	slaveRingFilter,
 } from '../../datapath/filter/programs.js';
+import type { RingName } from '../../datapath/messages.js';
 import {
 	deleteClsact,
 	deleteFilter,
@@ -28,20 +29,33 @@ const CHUNK = 256;
 
 export class Shield {
 	readonly #master: number;
-	readonly #slavesRing: number;
-	readonly #masterRing: number;
+	#slavesSocket: number;
+	#masterSocket: number;
 	readonly #interfaces = new Set<number>();
 	/** Places of the addresses: an address keeps its filter, so that no exchange leaves it uncovered. */
 	readonly #chunks: Map<string, AddressKey>[] = [];
 	/** Devices whose clsact we made, and so take away again. */
 	readonly #made = new Set<number>();
 
-	/** @param slavesRing, masterRing sockets of the rings. */
-	constructor(master: number, slavesRing: number, masterRing: number) {
+	/** @param slavesSocket, masterSocket those of the rings. */
+	constructor(master: number, slavesSocket: number, masterSocket: number) {
 		this.#master = master;
-		this.#slavesRing = slavesRing;
-		this.#masterRing = masterRing;
+		this.#slavesSocket = slavesSocket;
+		this.#masterSocket = masterSocket;
 		this.#sweep();
+	}
+
+	/** Another socket receives in a ring's place; the old one gets nothing more. */
+	replaceSocket(ring: RingName, fd: number): void {
+		if (ring === 'slaves') {
+			setFilter(this.#slavesSocket, slaveRingFilter([]));
+			this.#slavesSocket = fd;
+			this.#filterSlaves();
+		} else {
+			// Group frames pass every filter for the master, so the old ring is left to its jam.
+			this.#masterSocket = fd;
+			this.#filterMaster();
+		}
 	}
 
 	/** From now on nothing that comes from the device reaches the host's stack, and all of it the forwarder. */
@@ -104,12 +118,12 @@ export class Shield {
 	}
 
 	#filterSlaves(): void {
-		attachShortest(this.#slavesRing, most => slaveRingFilter(this.#interfaces, most));
+		attachShortest(this.#slavesSocket, most => slaveRingFilter(this.#interfaces, most));
 	}
 
 	#filterMaster(): void {
 		const addresses = this.#chunks.flatMap(chunk => [...chunk.values()]);
-		attachShortest(this.#masterRing, most => masterRingFilter(addresses, most));
+		attachShortest(this.#masterSocket, most => masterRingFilter(addresses, most));
 	}
 
 	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */

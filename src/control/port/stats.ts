@@ -35,6 +35,7 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 function addDrops(stats: SlaveStats, edge: EdgeCounters): void {
 	for (const [reason, times] of Object.entries(edge.drops)) count(stats, reason, times);
 	count(stats, 'copy-lost', edge.copiesLost);
+	count(stats, 'ring-full', edge.ringDrops);
 }
 
 function count(stats: SlaveStats, reason: string, times: number): void {

@@ -55,9 +55,9 @@ export function arpFromSlave(
 
 	if (targetOwner === EDGE_WIRE || targetOwner === edge) return toWire(state, frame, at);
 	const reach = slaveReach(state, edge, targetOwner);
-	if (reach === EDGE_HOST) return operation === ARP_REQUEST ? SLOW_ANSWER : EDGE_HOST;
+	if (reach === EDGE_HOST && operation === ARP_REQUEST) return SLOW_ANSWER;
 	if (reach === EDGE_WIRE) return toWire(state, frame, at);
-	if (reach >= EDGE_SLAVES) writeReceiver(state, frame, at, reach);
+	if (reach >= EDGE_HOST) writeReceiver(state, frame, at, reach);
 	return reach;
 }
 
@@ -70,7 +70,8 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	const owner = state.ipv4.find(target);
 	const sender = frame.getInt32(arp + ARP_SENDER_IP);
 	if (owner >= EDGE_SLAVES) {
-		const verdict = wireToOwner(state, frame, at, owner, state.ipv4.find(sender));
+		// A reflected probe comes from 0.0.0.0; whose it was, only its target can tell.
+		const verdict = wireToOwner(state, frame, at, owner, sender === 0 ? owner : state.ipv4.find(sender));
 		if (verdict >= 0) receiverInTarget(state, frame, arp, owner);
 		return verdict;
 	}

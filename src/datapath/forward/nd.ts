@@ -34,7 +34,7 @@ import {
 	SLOW_CLAIM,
 	SLOW_FANOUT,
 } from '../verdict.js';
-import { canClaim6 } from './claim.js';
+import { canClaim6, isIpv6Group } from './claim.js';
 import { slaveReach, wireToOwner, writeReceiver } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
@@ -60,20 +60,21 @@ export function ndFromSlave(
 		const verdict = ownership(state, frame, ip + IPV6_SOURCE, edge);
 		if (verdict !== OWNED) return verdict;
 	}
-	if (type === ROUTER_SOLICITATION) return SLOW_FANOUT;
 
 	const target = icmp + ND_TARGET;
-	const targetOwner = state.ipv6.find6(frame, target);
 	if (solicits) {
+		const targetOwner = state.ipv6.find6(frame, target);
 		// Duplicate address detection: the question alone can deny the address to another, so it must be claimable.
 		if (fromNobody && targetOwner === EDGE_WIRE) {
 			return canClaim6(state, frame, target, edge) ? SLOW_CLAIM : DROP_ND_SPOOF;
 		}
 		return toOwner(state, frame, at, edge, targetOwner, SLOW_ANSWER);
 	}
-	const verdict = ownership(state, frame, target, edge);
-	if (verdict !== OWNED) return verdict;
-	if (isGroupDestination(frame, at)) return SLOW_FANOUT;
+	if (type === NEIGHBOUR_ADVERTISEMENT) {
+		const verdict = ownership(state, frame, target, edge);
+		if (verdict !== OWNED) return verdict;
+	}
+	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
 	return toOwner(state, frame, at, edge, state.ipv6.find6(frame, ip + IPV6_DESTINATION), EDGE_HOST);
 }
 
@@ -121,9 +122,9 @@ function toOwner(
 	host: number,
 ): number {
 	const reach = owner === EDGE_WIRE || owner === edge ? EDGE_WIRE : slaveReach(state, edge, owner);
-	if (reach === EDGE_HOST) return host;
+	if (reach === EDGE_HOST && host !== EDGE_HOST) return host;
 	if (reach === EDGE_WIRE) ndToWire(state, frame, at, frame.getUint8(at + ETHERNET_HEADER + IPV6_HEADER));
-	else if (reach >= EDGE_SLAVES) writeReceiver(state, frame, at, reach);
+	else if (reach >= EDGE_HOST) writeReceiver(state, frame, at, reach);
 	return reach;
 }
 

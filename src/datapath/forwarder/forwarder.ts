@@ -13,23 +13,31 @@
  * A frame that can't go on is counted under its sender and forgotten; nothing here throws because of a frame,
  * allocates, or waits for another thread.
  */
-import { receiveMessageOnPort } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { clearEvent, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
-import { TP_STATUS_VLAN_VALID, takeError } from '../../sys/packet.js';
+import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../../wire/ethernet.js';
 import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
 import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
 import { AddressTable } from '../address-table.js';
 import { applyChange } from '../apply-change.js';
-import { type Counters, DROPS, IGNORED, IN_BYTES, IN_PACKETS, STRIDE } from '../counters.js';
+import { type Counters, DROPS, IGNORED, IN_BYTES, IN_PACKETS, RING_DROPS, STRIDE } from '../counters.js';
 import { forward } from '../forward/forward.js';
-import { DOORBELL_FORWARDER, type ForwarderMessage, type ForwarderSetup } from '../messages.js';
+import {
+	DOORBELL_FORWARDER,
+	type ForwarderMessage,
+	type ForwarderSetup,
+	type JammedReport,
+	type RingName,
+} from '../messages.js';
 import { PortState } from '../port-state.js';
 import { BACKLOG_BYTES, Backlog, QUEUED } from '../slowpath/backlog.js';
 import { regionOf, TransmitBatch } from '../transmit.js';
-import { drop, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
+import { drop, EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
+import type { FrameSource } from './frame-source.js';
 import { RingReader } from './ring-reader.js';
+import { SocketReader } from './socket-reader.js';
 
 /** Frames of one `sendmmsg`: measured, 16 to 256 cost the same, 4 costs 8 % more; fewer frames wait less. */
 const BATCH = 64;
@@ -38,12 +46,26 @@ const BATCH = 64;
 const MASTER = 1;
 const EVENT = 2;
 
+/** How often the rings' drop counters are read: with this many batches, and when nothing has come for so long. */
+const BREATHS_PER_LOOK = 4096;
+const LOOK_MS = 250;
+
+/** A ring, or what reads in its place. */
+interface Intake {
+	source: FrameSource;
+	readonly fromMaster: boolean;
+	/** Whether a frame has come since the drops were last looked at. */
+	taken: boolean;
+	jammed: boolean;
+}
+
 export class Forwarder {
 	readonly #setup: ForwarderSetup;
 	readonly #state: PortState;
 	readonly #interfaces: AddressTable;
-	readonly #slaves: RingReader;
-	readonly #master: RingReader;
+	readonly #slaves: Intake;
+	readonly #master: Intake;
+	#poll: PollSet;
 	readonly #transmit: TransmitBatch;
 	readonly #backlog: Backlog;
 	readonly #counters: Counters;
@@ -57,8 +79,9 @@ export class Forwarder {
 		this.#setup = setup;
 		this.#state = new PortState(shared.seed);
 		this.#interfaces = new AddressTable(1, shared.seed);
-		this.#slaves = new RingReader(setup.slaves);
-		this.#master = new RingReader(setup.master);
+		this.#slaves = { source: new RingReader(setup.slaves), fromMaster: false, taken: false, jammed: false };
+		this.#master = { source: new RingReader(setup.master), fromMaster: true, taken: false, jammed: false };
+		this.#poll = this.#pollSet();
 		this.#counters = new Float64Array(shared.forwarderCounters);
 		this.#slowPathCounters = new Float64Array(shared.slowPathCounters);
 		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters);
@@ -73,16 +96,15 @@ export class Forwarder {
 
 	/** Forwards until told to stop. */
 	run(): void {
-		const { shared, spinMicroseconds } = this.#setup;
-		const poll = new PollSet(this.#slaves.fd, this.#master.fd, shared.forwarderEvent);
-		const spin = spinMicroseconds / 1000;
+		const spin = this.#setup.spinMicroseconds / 1000;
 		let quietSince = 0;
-		while (!this.#stopped) {
+		for (let breath = 1; !this.#stopped; breath++) {
 			if (Atomics.load(this.#doorbells, DOORBELL_FORWARDER) !== 0) {
 				this.#listen();
 				continue;
 			}
-			const busy = this.#breathe(this.#slaves, false) + this.#breathe(this.#master, true);
+			if (breath % BREATHS_PER_LOOK === 0) this.#lookAfterRings();
+			const busy = this.#breathe(this.#slaves) + this.#breathe(this.#master);
 			if (busy > 0) {
 				quietSince = 0;
 				continue;
@@ -96,32 +118,60 @@ export class Forwarder {
 				continue;
 			}
 			quietSince = 0;
-			poll.wait(-1);
-			if (poll.ready(EVENT)) clearEvent(shared.forwarderEvent);
-			// The master went down: without taking the error, `poll` would return at once for as long as it is.
-			if (poll.failed(MASTER)) takeError(this.#master.fd);
+			this.#sleep();
 		}
 		this.#close();
 	}
 
+	#sleep(): void {
+		const ready = this.#poll.wait(LOOK_MS);
+		if (ready === 0) this.#lookAfterRings();
+		if (this.#poll.ready(EVENT)) clearEvent(this.#setup.shared.forwarderEvent);
+		// The master went down: without taking the error, `poll` would return at once for as long as it is.
+		if (this.#poll.failed(MASTER)) takeError(this.#master.source.fd);
+	}
+
 	/** Takes one batch from a ring through to its end. @returns how many frames it was. */
-	#breathe(ring: RingReader, fromMaster: boolean): number {
+	#breathe(intake: Intake): number {
+		const { source } = intake;
 		let count = 0;
-		while (count < BATCH && ring.next()) {
+		while (count < BATCH && source.next()) {
 			count++;
-			const ingress = fromMaster ? EDGE_WIRE : this.#interfaces.find(ring.ifindex);
+			const ingress = intake.fromMaster ? EDGE_WIRE : this.#interfaces.find(source.ifindex);
 			// The slaves' filter may let another interface through; a slave that was just removed is one.
-			if (fromMaster || ingress !== EDGE_WIRE) this.#handle(ring, ingress);
+			if (intake.fromMaster || ingress !== EDGE_WIRE) this.#handle(source, ingress);
 		}
 		if (count > 0) {
+			intake.taken = true;
 			this.#transmit.flush();
-			ring.release();
+			source.release();
 			if (this.#queued) this.#wakeSlowPath();
 		}
 		return count;
 	}
 
-	#handle(ring: RingReader, ingress: number): void {
+	/** Counts what the kernel has dropped, and notices a ring that it drops everything for (see socket-reader.ts). */
+	#lookAfterRings(): void {
+		this.#lookAfter(this.#slaves, EDGE_HOST);
+		this.#lookAfter(this.#master, EDGE_WIRE);
+	}
+
+	#lookAfter(intake: Intake, edge: number): void {
+		const drops = takeDrops(intake.source.fd);
+		(this.#counters[edge * STRIDE + RING_DROPS] as number) += drops;
+		if (drops > 0 && !intake.taken && !intake.jammed) {
+			intake.jammed = true;
+			const report: JammedReport = { kind: 'jammed', ring: intake.fromMaster ? 'master' : 'slaves' };
+			parentPort?.postMessage(report);
+		}
+		intake.taken = false;
+		if (intake.source instanceof SocketReader) {
+			(this.#counters[edge * STRIDE + DROPS - DROP_BAD_VNET_HEADER] as number) += intake.source.refused;
+			intake.source.refused = 0;
+		}
+	}
+
+	#handle(ring: FrameSource, ingress: number): void {
 		const counters = this.#counters;
 		const entry = ingress * STRIDE;
 		const { length } = ring;
@@ -134,7 +184,7 @@ export class Forwarder {
 		else this.#enqueue(ring, ingress);
 	}
 
-	#enqueue(ring: RingReader, ingress: number): void {
+	#enqueue(ring: FrameSource, ingress: number): void {
 		const verdict = this.#backlog.push(
 			ring.region.frame,
 			ring.at,
@@ -159,14 +209,27 @@ export class Forwarder {
 			if (!received) return;
 			const { message } = received;
 			if (message.kind === 'stop') this.#stopped = true;
+			else if (message.kind === 'replace-ring') this.#replace(message.ring, message.fd);
 			else applyChange(message.change, this.#state, this.#transmit, this.#interfaces);
 		}
 	}
 
+	#replace(ring: RingName, fd: number): void {
+		const intake = ring === 'master' ? this.#master : this.#slaves;
+		intake.source.close();
+		intake.source = new SocketReader(fd);
+		this.#poll = this.#pollSet();
+	}
+
+	#pollSet(): PollSet {
+		return new PollSet(this.#slaves.source.fd, this.#master.source.fd, this.#setup.shared.forwarderEvent);
+	}
+
 	#close(): void {
+		this.#lookAfterRings();
 		this.#transmit.close();
-		this.#slaves.close();
-		this.#master.close();
+		this.#slaves.source.close();
+		this.#master.source.close();
 		this.#setup.changes.close();
 	}
 }
@@ -176,7 +239,7 @@ const DROP_VLAN = drop('vlan');
 const DROP_BAD_VNET_HEADER = drop('bad-vnet-header');
 
 /** What the ring says about a frame comes before what the frame says about itself. */
-function decide(state: PortState, ring: RingReader, ingress: number): number {
+function decide(state: PortState, ring: FrameSource, ingress: number): number {
 	const { at, length } = ring;
 	const { frame } = ring.region;
 	if (length === 0) return DROP_TRUNCATED;

@@ -17,13 +17,14 @@ import {
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import type { RingSetup } from '../messages.js';
 import { type Region, regionOf } from '../transmit.js';
+import type { FrameSource } from './frame-source.js';
 
 /** A GSO frame is 64 KB at the most, with its headers (GSO_LEGACY_MAX_SIZE), and the virtio header comes on top. */
 export const LONG_FRAME = 68 * 1024;
 /** Long frames of one batch: more would not fit the second-level cache anyway. */
 export const LONG_FRAMES = 16;
 
-export class RingReader {
+export class RingReader implements FrameSource {
 	readonly fd: number;
 	readonly #region: Region;
 	readonly #lane: Mapping;
@@ -38,7 +39,6 @@ export class RingReader {
 	#released = 0;
 	#longFrames = 0;
 
-	/** The frame that `next` found: where it lies, how long it is, who sent it. */
 	region: Region;
 	at = 0;
 	length = 0;
@@ -63,7 +63,7 @@ export class RingReader {
 		this.region = this.#region;
 	}
 
-	/** Goes to the next frame. @returns false if there is none, or no room to read a long one into. */
+	/** @returns false also while there is no room to read a long frame into. */
 	next(): boolean {
 		const head = this.#head;
 		const slot = head * this.#slotSize;
@@ -86,7 +86,7 @@ export class RingReader {
 		return true;
 	}
 
-	/** Gives the batch's slots back to the kernel: its frames have been sent or copied. */
+	/** Gives the batch's slots back to the kernel. */
 	release(): void {
 		const words = this.#words;
 		for (let slot = this.#released; slot !== this.#head; ) {

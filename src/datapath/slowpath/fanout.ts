@@ -1,6 +1,6 @@
 /** Who gets a copy of a multicast or broadcast frame. Pure: the list is the result, nobody is sent anything. */
-import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
-import { IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
+import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
+import { ARP_SENDER_IP, IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
 import { isOwnFrame } from '../forward/owner.js';
 import { FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
@@ -19,11 +19,14 @@ export function fanout(
 	into: Uint16Array,
 ): number {
 	let count = 0;
+	// The relay brings it back for everybody else, the host included.
+	if (ingress >= EDGE_SLAVES && state.flag === FLAG_VEPA) return count;
 	// The host has taken its own copy of what came from the wire, and of what it sent itself.
 	if (ingress >= EDGE_SLAVES && state.host) into[count++] = EDGE_HOST;
 	if (ingress >= EDGE_SLAVES && state.flag !== FLAG_BRIDGE) return count;
-	const ipv6 = frame.getUint16(at + ETH_TYPE) === ETHERTYPE_IPV6;
-	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, ipv6) : ingress;
+	const type = frame.getUint16(at + ETH_TYPE);
+	const ipv6 = type === ETHERTYPE_IPV6;
+	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, type) : ingress;
 	const { slaves, slaveCount, owned4 } = state;
 	for (let index = 0; index < slaveCount; index++) {
 		const edge = slaves[index] as number;
@@ -39,9 +42,10 @@ export function leavesForWire(ingress: number): boolean {
 }
 
 /** With `vepa` a slave's broadcast comes back from the relay for everybody else; its source says whose it was. */
-function reflectedSender(state: PortState, frame: DataView, at: number, ipv6: boolean): number {
+function reflectedSender(state: PortState, frame: DataView, at: number, type: number): number {
 	if (state.flag !== FLAG_VEPA || !isOwnFrame(state, frame, at)) return EDGE_WIRE;
-	const source = at + ETHERNET_HEADER + (ipv6 ? IPV6_SOURCE : IPV4_SOURCE);
-	if (!ipv6) return state.ipv4.find(frame.getInt32(source));
-	return isUnspecified6(frame, source) ? EDGE_WIRE : state.ipv6.find6(frame, source);
+	const l3 = at + ETHERNET_HEADER;
+	if (type === ETHERTYPE_ARP) return state.ipv4.find(frame.getInt32(l3 + ARP_SENDER_IP));
+	if (type !== ETHERTYPE_IPV6) return state.ipv4.find(frame.getInt32(l3 + IPV4_SOURCE));
+	return isUnspecified6(frame, l3 + IPV6_SOURCE) ? EDGE_WIRE : state.ipv6.find6(frame, l3 + IPV6_SOURCE);
 }

@@ -177,6 +177,9 @@ export class SlowPath {
 			case 'host-addresses':
 				this.#book.setHost(command.addresses.map(address => ({ address, family: keyOf(address).family })));
 				return undefined;
+			case 'replace-ring':
+				this.#tellForwarder({ kind: 'replace-ring', ring: command.ring, fd: command.fd });
+				return undefined;
 			case 'stop':
 				this.#stopped = true;
 				this.#tellForwarder({ kind: 'stop' });
