@@ -1,0 +1,212 @@
+/** Design 5.1 and 5.2: ARP goes to the one it is about, and both MACs of the sender become the master's. */
+import { padded } from '../helpers/frames.js';
+import { BROADCAST, gateway, host, laptop, MASTER, vm1, vm2, vm3, vm4 } from '../helpers/world.js';
+import { type Case, copied, delivered, dropped, ignored } from './case.js';
+import { announcement, arpProbe, arpReply, arpRequest } from './traffic.js';
+
+const natted = { source: MASTER };
+const spare = '192.0.2.77';
+const hostAnswers = arpReply(host, vm1);
+
+export const arpCases: Case[] = [
+	delivered(
+		"request for another guest's address: to that one alone",
+		'vm1',
+		arpRequest(vm1, vm2.ipv4),
+		'vm2',
+		arpRequest(vm1, vm2.ipv4),
+	),
+	delivered(
+		'request for the gateway',
+		'vm1',
+		arpRequest(vm1, gateway.ipv4),
+		'wire',
+		arpRequest(vm1, gateway.ipv4, natted),
+	),
+	delivered(
+		'request for the gateway, padded',
+		'vm1',
+		padded(arpRequest(vm1, gateway.ipv4)),
+		'wire',
+		padded(arpRequest(vm1, gateway.ipv4, natted)),
+	),
+	delivered(
+		"request for an address that a guest could learn but hasn't",
+		'vm1',
+		arpRequest(vm1, vm3.ipv4),
+		'wire',
+		arpRequest(vm1, vm3.ipv4, natted),
+	),
+	delivered(
+		'request of one guest for its own address',
+		'vm1',
+		announcement(vm1),
+		'wire',
+		announcement(vm1, natted),
+	),
+	delivered('gratuitous reply', 'vm1', announcement(vm1, {}, 2), 'wire', announcement(vm1, natted, 2)),
+	delivered(
+		'unicast request to the gateway',
+		'vm1',
+		arpRequest(vm1, gateway.ipv4, { destination: gateway.mac }),
+		'wire',
+		arpRequest(vm1, gateway.ipv4, { source: MASTER, destination: gateway.mac }),
+	),
+	delivered(
+		"unicast request to a guest by the master's MAC",
+		'vm1',
+		arpRequest(vm1, vm2.ipv4, { destination: MASTER }),
+		'vm2',
+		arpRequest(vm1, vm2.ipv4, { destination: vm2.mac }),
+	),
+	delivered('reply to a guest', 'vm1', arpReply(vm1, vm2), 'vm2', arpReply(vm1, vm2)),
+	delivered('reply to the gateway', 'vm1', arpReply(vm1, gateway), 'wire', arpReply(vm1, gateway, natted)),
+	delivered('reply to the host', 'vm1', arpReply(vm1, host), 'host', arpReply(vm1, host)),
+	delivered(
+		'reply to the host by another MAC',
+		'vm1',
+		arpReply(vm1, host, { destination: gateway.mac }, MASTER),
+		'host',
+		arpReply(vm1, host),
+	),
+	delivered(
+		'broadcast reply to a guest: to that one alone',
+		'vm1',
+		arpReply(vm1, vm2, { destination: BROADCAST }),
+		'vm2',
+		arpReply(vm1, vm2, { destination: BROADCAST }),
+	),
+	{
+		name: 'request for the host: answered in its place',
+		from: 'vm1',
+		frame: arpRequest(vm1, host.ipv4),
+		verdict: 'answer',
+		out: [{ to: 'vm1', frame: hostAnswers }],
+	},
+	{
+		name: 'unicast request for the host',
+		from: 'vm1',
+		frame: arpRequest(vm1, host.ipv4, { destination: MASTER }),
+		verdict: 'answer',
+		out: [{ to: 'vm1', frame: hostAnswers }],
+	},
+	{
+		name: "a probe for the host's address is answered: it is taken",
+		from: 'vm3',
+		frame: arpProbe(vm3, host.ipv4),
+		verdict: 'answer',
+		out: [{ to: 'vm3', frame: arpReply(host, { ...vm3, ipv4: '0.0.0.0' }) }],
+	},
+	dropped('request for a host that is not there', 'vm1', arpRequest(vm1, host.ipv4), 'unknown-destination', {
+		noHost: true,
+	}),
+	delivered(
+		"a probe for another guest's address: its owner defends it",
+		'vm3',
+		arpProbe(vm3, vm1.ipv4),
+		'vm1',
+		arpProbe(vm3, vm1.ipv4),
+	),
+	delivered(
+		"a probe for one's own address",
+		'vm1',
+		arpProbe(vm1, vm1.ipv4),
+		'wire',
+		arpProbe(vm1, vm1.ipv4, natted),
+	),
+	{
+		name: 'a probe for a free address claims it',
+		from: 'vm3',
+		frame: arpProbe(vm3, vm3.ipv4),
+		verdict: 'claim',
+		out: [{ to: 'wire', frame: arpProbe(vm3, vm3.ipv4, natted) }],
+	},
+	{
+		name: 'a request of a guest that learns claims its sender address',
+		from: 'vm3',
+		frame: arpRequest(vm3, gateway.ipv4),
+		verdict: 'claim',
+		out: [{ to: 'wire', frame: arpRequest(vm3, gateway.ipv4, natted) }],
+	},
+	{
+		name: 'an announcement claims its address',
+		from: 'vm4',
+		frame: announcement({ ...vm4, ipv4: spare }),
+		verdict: 'claim',
+		out: [{ to: 'wire', frame: announcement({ ...vm4, ipv4: spare }, natted) }],
+	},
+	{
+		name: 'a claim by asking for a guest reaches that guest',
+		from: 'vm3',
+		frame: arpRequest(vm3, vm2.ipv4),
+		verdict: 'claim',
+		out: [{ to: 'vm2', frame: arpRequest(vm3, vm2.ipv4) }],
+	},
+
+	delivered(
+		"the gateway's request for a guest: to that one alone",
+		'wire',
+		arpRequest(gateway, vm1.ipv4),
+		'vm1',
+		arpRequest(gateway, vm1.ipv4),
+	),
+	delivered(
+		"the gateway's request, padded",
+		'wire',
+		padded(arpRequest(gateway, vm1.ipv4)),
+		'vm1',
+		padded(arpRequest(gateway, vm1.ipv4)),
+	),
+	delivered(
+		"the gateway's unicast request for a guest",
+		'wire',
+		arpRequest(gateway, vm1.ipv4, { destination: MASTER }),
+		'vm1',
+		arpRequest(gateway, vm1.ipv4, { destination: vm1.mac }),
+	),
+	delivered(
+		"the gateway's reply to a guest: both MACs are restored",
+		'wire',
+		arpReply(gateway, vm1, { destination: MASTER }),
+		'vm1',
+		arpReply(gateway, vm1),
+	),
+	delivered(
+		'a reply that an access point has turned into unicast, with nobody inside',
+		'wire',
+		arpReply(gateway, vm1, { destination: MASTER }, '00:00:00:00:00:00'),
+		'vm1',
+		arpReply(gateway, vm1, {}, '00:00:00:00:00:00'),
+	),
+	delivered(
+		"somebody's probe for a guest's address: the guest defends it",
+		'wire',
+		arpProbe(laptop, vm1.ipv4),
+		'vm1',
+		arpProbe(laptop, vm1.ipv4),
+	),
+	delivered(
+		"somebody else announces a guest's address: the guest is told",
+		'wire',
+		announcement({ ...laptop, ipv4: vm1.ipv4 }),
+		'vm1',
+		announcement({ ...laptop, ipv4: vm1.ipv4 }),
+	),
+	ignored('request for the host', arpRequest(gateway, host.ipv4)),
+	ignored('request for somebody else', arpRequest(gateway, laptop.ipv4)),
+	ignored("request for an address that a guest could learn but hasn't", arpRequest(gateway, vm3.ipv4)),
+	ignored('reply to the host', arpReply(gateway, host)),
+	ignored("a guest's reply by somebody else's MAC", arpReply(gateway, vm1, { destination: laptop.mac })),
+	ignored('probe for a free address', arpProbe(laptop, spare)),
+	copied(
+		'the gateway announces itself: neighbour tables must follow a failover',
+		'wire',
+		announcement(gateway),
+		['vm1', 'vm2', 'vm4'],
+	),
+	copied('the gateway announces itself by reply', 'wire', announcement(gateway, {}, 2), [
+		'vm1',
+		'vm2',
+		'vm4',
+	]),
+];

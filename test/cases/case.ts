@@ -1,0 +1,70 @@
+/**
+ * The decision table's form. A case is one frame that comes in from somewhere on the standard port (see
+ * helpers/world.ts), what is decided about it, and every frame that leaves because of it. Nothing but bytes and
+ * words, so that one table judges the pure functions, the whole userspace path, and a program in the kernel.
+ */
+import type { FlagName } from '../../src/datapath/port-state.js';
+import type { DropReason } from '../../src/datapath/verdict.js';
+import type { SlaveName } from '../helpers/world.js';
+
+export type Place = 'wire' | 'host' | SlaveName;
+
+/**
+ * What the fast path says. `fan out`, `answer` and `claim` belong to the slow path, and `out` says what it does;
+ * after a `claim` the address belongs to the sender. `ignore`: it is the host's own business.
+ */
+export type Verdict = Place | 'fan out' | 'answer' | 'claim' | 'ignore' | `drop: ${DropReason}`;
+
+export interface Case {
+	name: string;
+	/** `bridge` where none is given. */
+	flag?: FlagName;
+	/** The port was brought up with `--no-host`. */
+	noHost?: true;
+	from: Place;
+	frame: Uint8Array;
+	verdict: Verdict;
+	/** In any order; nothing else may leave. */
+	out?: readonly { to: Place; frame: Uint8Array }[];
+}
+
+/** A frame that is delivered to one place. */
+export function delivered(
+	name: string,
+	from: Place,
+	frame: Uint8Array,
+	to: Place,
+	received: Uint8Array,
+	more: Partial<Case> = {},
+): Case {
+	return { name, from, frame, verdict: to, out: [{ to, frame: received }], ...more };
+}
+
+/** A frame that ends here. */
+export function dropped(
+	name: string,
+	from: Place,
+	frame: Uint8Array,
+	reason: DropReason,
+	more: Partial<Case> = {},
+): Case {
+	return { name, from, frame, verdict: `drop: ${reason}`, ...more };
+}
+
+export function ignored(name: string, frame: Uint8Array, more: Partial<Case> = {}): Case {
+	return { name, from: 'wire', frame, verdict: 'ignore', ...more };
+}
+
+/** A frame that is copied: `wire` is the wire's own, rewritten copy, everybody else gets the same. */
+export function copied(
+	name: string,
+	from: Place,
+	frame: Uint8Array,
+	receivers: readonly Place[],
+	wire?: Uint8Array,
+	more: Partial<Case> = {},
+): Case {
+	const out = receivers.map(to => ({ to, frame: more.out?.[0]?.frame ?? frame }));
+	const toWire = wire ? [{ to: 'wire' as const, frame: wire }] : [];
+	return { name, from, frame, verdict: 'fan out', ...more, out: [...out, ...toWire] };
+}

@@ -1,0 +1,25 @@
+/** The whole decision table, by room. */
+import { arpCases } from './arp.js';
+import type { Case } from './case.js';
+import { flagCases } from './flags.js';
+import { hostCases } from './host.js';
+import { ipv4Cases } from './ipv4.js';
+import { ipv6Cases } from './ipv6.js';
+import { malformedCases } from './malformed.js';
+import { multicastCases } from './multicast.js';
+import { ndCases } from './nd.js';
+import { reflectedCases } from './reflected.js';
+import { spoofCases } from './spoof.js';
+
+export const rooms: Readonly<Record<string, readonly Case[]>> = {
+	ipv4: ipv4Cases,
+	arp: arpCases,
+	nd: ndCases,
+	ipv6: ipv6Cases,
+	multicast: multicastCases,
+	spoof: spoofCases,
+	malformed: malformedCases,
+	flags: flagCases,
+	reflected: reflectedCases,
+	host: hostCases,
+};

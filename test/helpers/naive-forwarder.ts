@@ -1,0 +1,379 @@
+/**
+ * The slow, obvious twin of the forwarder, written from design.md section 5 with plain objects: read the frame,
+ * decide by rule, build new frames. It shares no code with what it judges. Addresses are hexadecimal text here,
+ * so that comparing is `===`.
+ */
+
+import { hex } from './describe.js';
+import {
+	bytesOf,
+	internetChecksum,
+	mac,
+	octets,
+	patched,
+	u16,
+	withDestination,
+	withSource,
+} from './frames.js';
+import { NaiveBook } from './naive-book.js';
+import { type ArpPacket, type Ipv4Packet, type Ipv6Packet, type Nd, parse } from './naive-parser.js';
+import type { Outcome, Output, Topology } from './pure-port.js';
+
+const WIRE = 0;
+const HOST = 1;
+
+interface Slave {
+	edge: number;
+	mac: string;
+	learns: boolean;
+}
+
+/** A decision; an edge's number stands for "deliver there, rewritten". */
+type Decision =
+	| { drop: string }
+	| { to: number; frame: Uint8Array }
+	| { claim: string }
+	| 'fan out'
+	| 'answer'
+	| 'ignore';
+
+export class NaiveForwarder {
+	readonly book: NaiveBook;
+	readonly #topology: Topology;
+
+	constructor(topology: Topology) {
+		this.#topology = topology;
+		this.book = new NaiveBook(topology.quota);
+		for (const { address, edge, origin } of topology.addresses) {
+			if (origin === 'host') this.book.take(hex(octets(address)), edge, 'host');
+		}
+		for (const { address, edge, origin } of topology.addresses) {
+			if (origin === 'static') this.book.assign(edge, hex(octets(address)));
+			if (origin === 'learned') this.book.claim(edge, hex(octets(address)));
+		}
+	}
+
+	receive(ingress: number, frame: Uint8Array, partial = false): Outcome {
+		const first = this.#decide(ingress, frame, partial);
+		let decision = first;
+		for (let claims = 0; typeof decision === 'object' && 'claim' in decision; claims++) {
+			const granted = claims < 2 && this.book.claim(ingress, decision.claim);
+			decision = granted ? this.#decide(ingress, frame, partial) : { drop: 'ip-spoof' };
+		}
+		const out = this.#carryOut(decision, ingress, frame, partial);
+		return { verdict: nameOf(first), final: nameOf(decision), out };
+	}
+
+	#decide(ingress: number, frame: Uint8Array, partial: boolean): Decision {
+		if (frame.length < 14) return { drop: 'malformed' };
+		if (ingress === WIRE) return this.#fromWire(frame);
+		if (ingress === HOST) return this.#fromHost(frame);
+		const slave = this.#topology.slaves.find(({ edge }) => edge === ingress);
+		return this.#fromSlave(slave as Slave, frame, partial);
+	}
+
+	// Design 5.1
+
+	#fromSlave(slave: Slave, frame: Uint8Array, partial: boolean): Decision {
+		const parsed = parse(frame);
+		if (parsed.link.source !== plain(slave.mac)) return { drop: 'mac-spoof' };
+		if (parsed.kind === 'vlan') return { drop: 'vlan' };
+		if (parsed.kind === 'other') return { drop: 'ethertype' };
+		if (parsed.kind === 'broken') return { drop: 'malformed' };
+		if (parsed.kind === 'arp') return this.#arpFromSlave(slave, parsed, frame);
+		if (parsed.kind === 'ipv4') return this.#ipv4FromSlave(slave, parsed, frame);
+		if (parsed.nd === 'hidden') return { drop: 'nd-hidden' };
+		if (parsed.nd === 'malformed') return { drop: 'malformed' };
+		if (parsed.nd) return this.#ndFromSlave(slave, parsed, parsed.nd, frame, partial);
+		return this.#ipv6FromSlave(slave, parsed, frame);
+	}
+
+	#ipv4FromSlave(slave: Slave, packet: Ipv4Packet, frame: Uint8Array): Decision {
+		const group = packet.link.group || packet.toGroup;
+		const dhcpOrIgmp = packet.source === '00000000' && group && (packet.igmp || packet.dhcpRequest);
+		if (dhcpOrIgmp) return 'fan out';
+		const right = this.#mayUse(slave, packet.source);
+		if (right !== 'owned') return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
+		return group
+			? 'fan out'
+			: this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
+	}
+
+	#ipv6FromSlave(slave: Slave, packet: Ipv6Packet, frame: Uint8Array): Decision {
+		const group = packet.link.group || packet.toGroup;
+		const right = this.#mayUse(slave, packet.source);
+		if (right !== 'owned') {
+			if (group && packet.fromNobody && packet.firstHeader === 0) return 'fan out';
+			return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
+		}
+		return group
+			? 'fan out'
+			: this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
+	}
+
+	#unicastFromSlave(slave: Slave, mac: string, destination: string, frame: Uint8Array): Decision {
+		const reached = this.#reach(slave, this.book.ownerOf(destination));
+		if (typeof reached === 'object') return reached;
+		if (reached !== WIRE) return this.#deliver(reached, frame);
+		// To the master's own MAC, for somebody unknown: the host is asked to route.
+		if (this.book.ownerOf(destination) === WIRE && mac === plain(this.#topology.master)) {
+			return this.#topology.host ? { to: HOST, frame } : { drop: 'unknown-destination' };
+		}
+		return { to: WIRE, frame: withSource(frame, this.#topology.master) };
+	}
+
+	#arpFromSlave(slave: Slave, packet: ArpPacket, frame: Uint8Array): Decision {
+		if (packet.operation !== 1 && packet.operation !== 2) return { drop: 'malformed' };
+		if (packet.senderMac !== plain(slave.mac)) return { drop: 'arp-spoof' };
+		const probe = packet.operation === 1 && packet.sender === '00000000';
+		const right = this.#mayUse(slave, probe ? packet.target : packet.sender);
+		if (right === 'claimable') return { claim: probe ? packet.target : packet.sender };
+		const asksAnOwner = probe && this.book.ownerOf(packet.target) !== WIRE;
+		if (right !== 'owned' && !asksAnOwner) return { drop: 'arp-spoof' };
+
+		const owner = this.book.ownerOf(packet.target);
+		const reached = owner === slave.edge ? WIRE : this.#reach(slave, owner);
+		if (typeof reached === 'object') return reached;
+		if (reached === WIRE) return { to: WIRE, frame: this.#arpOutwards(frame) };
+		if (reached === HOST && packet.operation === 1) return 'answer';
+		return this.#deliver(reached, frame);
+	}
+
+	#ndFromSlave(slave: Slave, packet: Ipv6Packet, nd: Nd, frame: Uint8Array, partial: boolean): Decision {
+		if (packet.hopLimit !== 255) return { drop: 'malformed' };
+		if (nd.type === 134 || nd.type === 137) return { drop: 'router-guard' };
+		if (nd.linkLayer && nd.linkLayer.mac !== plain(slave.mac)) return { drop: 'nd-spoof' };
+		if (!packet.fromNobody) {
+			const right = this.#mayUse(slave, packet.source);
+			if (right !== 'owned') return right === 'claimable' ? { claim: packet.source } : { drop: 'nd-spoof' };
+		}
+		if (nd.type === 135) return this.#solicitationFromSlave(slave, packet, nd, frame, partial);
+		if (nd.type === 136) {
+			const right = this.#mayUse(slave, nd.target);
+			if (right !== 'owned') return right === 'claimable' ? { claim: nd.target } : { drop: 'nd-spoof' };
+		}
+		if (packet.link.group || packet.toGroup) return 'fan out';
+		return this.#ndTo(slave, this.book.ownerOf(packet.destination), frame, nd, partial);
+	}
+
+	#solicitationFromSlave(
+		slave: Slave,
+		packet: Ipv6Packet,
+		nd: Nd,
+		frame: Uint8Array,
+		partial: boolean,
+	): Decision {
+		const owner = this.book.ownerOf(nd.target);
+		if (packet.fromNobody && owner === WIRE) {
+			return this.#mayUse(slave, nd.target) === 'claimable' ? { claim: nd.target } : { drop: 'nd-spoof' };
+		}
+		const decision = this.#ndTo(slave, owner, frame, nd, partial);
+		return typeof decision === 'object' && 'to' in decision && decision.to === HOST ? 'answer' : decision;
+	}
+
+	#ndTo(slave: Slave, owner: number, frame: Uint8Array, nd: Nd, partial: boolean): Decision {
+		const reached = owner === slave.edge ? WIRE : this.#reach(slave, owner);
+		if (typeof reached === 'object') return reached;
+		if (reached === WIRE) return { to: WIRE, frame: this.#ndOutwards(frame, nd, partial) };
+		return this.#deliver(reached, frame);
+	}
+
+	/** Design 5.4 as far as one frame goes: link-local always, everything else if the slave learns. */
+	#mayUse(slave: Slave, address: string): 'owned' | 'claimable' | 'forbidden' {
+		const owner = this.book.ownerOf(address);
+		if (owner === slave.edge) return 'owned';
+		if (owner !== WIRE) return 'forbidden';
+		if (address.length === 8) return slave.learns && isUnicast4(address) ? 'claimable' : 'forbidden';
+		if (/^fe[89ab]/.test(address)) return 'claimable';
+		const unicast = !address.startsWith('ff') && !address.startsWith('0'.repeat(16));
+		return slave.learns && unicast ? 'claimable' : 'forbidden';
+	}
+
+	/** Where the flag lets a slave's frame go, given who owns its destination. */
+	#reach(slave: Slave, owner: number): number | { drop: string } {
+		if (owner === WIRE) return WIRE;
+		if (owner === HOST) return this.#topology.host ? HOST : { drop: 'unknown-destination' };
+		if (owner === slave.edge) return { drop: 'own-address' };
+		if (this.#topology.flag === 'private') return { drop: 'private' };
+		return this.#topology.flag === 'vepa' ? WIRE : owner;
+	}
+
+	// Design 5.2
+
+	#fromWire(frame: Uint8Array): Decision {
+		const parsed = parse(frame);
+		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6' && parsed.kind !== 'arp') return 'ignore';
+		if (!parsed.link.group && parsed.link.destination !== plain(this.#topology.master)) return 'ignore';
+		const ours = parsed.link.source === plain(this.#topology.master);
+		if (parsed.kind === 'arp') return this.#arpFromWire(parsed, frame, ours);
+		const solicited = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' && parsed.nd.type === 135;
+		if (solicited) {
+			const owner = this.book.ownerOf((parsed.nd as Nd).target);
+			const sender = parsed.fromNobody ? owner : this.book.ownerOf(parsed.source);
+			return this.#inwards(owner, sender, frame, ours);
+		}
+		const sender = this.book.ownerOf(parsed.source);
+		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
+		return this.#inwards(this.book.ownerOf(parsed.destination), sender, frame, ours);
+	}
+
+	#arpFromWire(packet: ArpPacket, frame: Uint8Array, ours: boolean): Decision {
+		const owner = this.book.ownerOf(packet.target);
+		const nobody = packet.sender === '00000000';
+		if (owner > HOST) {
+			const namesMaster = packet.targetMac === plain(this.#topology.master);
+			const restored = namesMaster ? patched(frame, 32, mac(this.#macOf(owner))) : frame;
+			return this.#inwards(owner, nobody ? owner : this.book.ownerOf(packet.sender), restored, ours);
+		}
+		const announces = packet.sender === packet.target || packet.operation === 2;
+		const wanted = packet.link.group && announces && !nobody;
+		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours) : 'ignore';
+	}
+
+	/** Reflections come back in earnest only with `vepa`, and never to who sent them. */
+	#inwards(owner: number, sender: number, frame: Uint8Array, ours: boolean): Decision {
+		if (owner <= HOST) return 'ignore';
+		if (ours && (this.#topology.flag !== 'vepa' || owner === sender)) return { drop: 'reflected' };
+		return this.#deliver(owner, frame);
+	}
+
+	#groupInwards(sender: number, ours: boolean): Decision {
+		if (this.#topology.slaves.length === 0) return 'ignore';
+		const wanted = !ours || this.#topology.flag === 'vepa' || sender === HOST;
+		return wanted ? 'fan out' : { drop: 'reflected' };
+	}
+
+	#fromHost(frame: Uint8Array): Decision {
+		const parsed = parse(frame);
+		if (parsed.kind === 'broken' && parsed.type !== 0x0806) return { drop: 'malformed' };
+		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6') return { drop: 'ethertype' };
+		if (parsed.link.group || parsed.toGroup) return 'fan out';
+		const owner = this.book.ownerOf(parsed.destination);
+		return owner > HOST ? this.#deliver(owner, frame) : { drop: 'unknown-destination' };
+	}
+
+	// Design 5.3
+
+	#carryOut(decision: Decision, ingress: number, frame: Uint8Array, partial: boolean): Output[] {
+		if (decision === 'answer') return [{ edge: ingress, frame: this.#answerFor(frame) }];
+		if (decision === 'fan out') return this.#copies(ingress, frame, partial);
+		return typeof decision === 'object' && 'to' in decision
+			? [{ edge: decision.to, frame: decision.frame }]
+			: [];
+	}
+
+	#copies(ingress: number, frame: Uint8Array, partial: boolean): Output[] {
+		const { flag, host, master, slaves } = this.#topology;
+		const parsed = parse(frame);
+		const copy = parsed.link.group ? frame : withDestination(frame, groupMacOf(frame));
+		const out: Output[] = [];
+		if (ingress > HOST) {
+			const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
+			out.push({ edge: WIRE, frame: nd ? this.#ndOutwards(copy, nd, partial) : withSource(copy, master) });
+			// With `vepa` everything goes out, multicast included; the relay brings it back.
+			if (host && flag !== 'vepa') out.push({ edge: HOST, frame: copy });
+		}
+		const reflection = parsed.link.source === plain(master) && flag === 'vepa';
+		const sender = ingress !== WIRE ? ingress : reflection ? this.book.ownerOf(sourceOf(frame)) : WIRE;
+		const toSlaves = ingress <= HOST || flag === 'bridge';
+		for (const { edge } of [...slaves].sort((a, b) => a.edge - b.edge)) {
+			const wants = parsed.kind === 'ipv6' || this.book.hasIpv4(edge);
+			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: copy });
+		}
+		return out;
+	}
+
+	#answerFor(frame: Uint8Array): Uint8Array {
+		const parsed = parse(frame);
+		const master = mac(this.#topology.master);
+		const asker = frame.slice(6, 12);
+		if (parsed.kind === 'arp') {
+			const sender = bytesOf(master, frame.slice(38, 42));
+			return bytesOf(asker, master, [8, 6, 0, 1, 8, 0, 6, 4, 0, 2], sender, asker, frame.slice(28, 32));
+		}
+		const fromNobody = (parsed as Ipv6Packet).fromNobody;
+		const target = frame.slice(62, 78);
+		const receiver = fromNobody ? octets('ff02::1') : frame.slice(22, 38);
+		const flags = fromNobody ? 0x20 : 0x60;
+		const message = bytesOf([136, 0, 0, 0, flags, 0, 0, 0], target, [2, 1], master);
+		const pseudo = bytesOf(target, receiver, [0, 0, 0, message.length, 0, 0, 0, 58]);
+		message.set(u16(internetChecksum(bytesOf(pseudo, message))), 2);
+		const link = bytesOf(fromNobody ? mac('33:33:00:00:00:01') : asker, master, [0x86, 0xdd]);
+		return bytesOf(link, [0x60, 0, 0, 0, 0, message.length, 58, 255], target, receiver, message);
+	}
+
+	// MAC-NAT
+
+	#deliver(edge: number, frame: Uint8Array): Decision {
+		const group = ((frame[0] as number) & 1) === 1;
+		return { to: edge, frame: group ? frame : withDestination(frame, this.#macOf(edge)) };
+	}
+
+	#macOf(edge: number): string {
+		if (edge === HOST) return this.#topology.master;
+		return (this.#topology.slaves.find(slave => slave.edge === edge) as Slave).mac;
+	}
+
+	#arpOutwards(frame: Uint8Array): Uint8Array {
+		return patched(withSource(frame, this.#topology.master), 22, mac(this.#topology.master));
+	}
+
+	#ndOutwards(frame: Uint8Array, nd: Nd, partial: boolean): Uint8Array {
+		const rewritten = withSource(frame, this.#topology.master);
+		if (!nd.linkLayer) return rewritten;
+		const after = mac(this.#topology.master);
+		const before = rewritten.slice(nd.linkLayer.at, nd.linkLayer.at + 6);
+		const restored = patched(rewritten, nd.linkLayer.at, after);
+		return partial
+			? restored
+			: patched(
+					restored,
+					56,
+					u16(corrected((frame[56] as number) * 256 + (frame[57] as number), before, after)),
+				);
+	}
+}
+
+/** The checksum after `before` was replaced by `after`, as arithmetic modulo 65535: an error that was there stays. */
+function corrected(checksum: number, before: Uint8Array, after: Uint8Array): number {
+	const sum = 0xffff - checksum + 3 * 0xffff - words(before) + words(after);
+	return 0xffff - (sum % 0xffff || 0xffff);
+}
+
+function words(bytes: Uint8Array): number {
+	let sum = 0;
+	for (let index = 0; index < bytes.length; index += 2)
+		sum += (bytes[index] as number) * 256 + (bytes[index + 1] as number);
+	return sum;
+}
+
+function isUnicast4(address: string): boolean {
+	const first = Number.parseInt(address.slice(0, 2), 16);
+	return first !== 0 && first !== 127 && first < 224;
+}
+
+function groupMacOf(frame: Uint8Array): string {
+	const parsed = parse(frame) as Ipv4Packet | Ipv6Packet;
+	const pairs = parsed.destination.match(/../g) as string[];
+	if (parsed.kind === 'ipv6') return ['33', '33', ...pairs.slice(-4)].join(':');
+	if (parsed.destination === 'ffffffff') return 'ff:ff:ff:ff:ff:ff';
+	const second = (Number.parseInt(pairs[1] as string, 16) & 0x7f).toString(16).padStart(2, '0');
+	return ['01', '00', '5e', second, pairs[2], pairs[3]].join(':');
+}
+
+function sourceOf(frame: Uint8Array): string {
+	const parsed = parse(frame);
+	if (parsed.kind === 'arp') return parsed.sender;
+	return parsed.kind === 'ipv4' || parsed.kind === 'ipv6' ? parsed.source : '';
+}
+
+function nameOf(decision: Decision): string {
+	if (typeof decision === 'string') return decision === 'ignore' ? decision : `slow: ${decision}`;
+	if ('drop' in decision) return `drop: ${decision.drop}`;
+	if ('claim' in decision) return 'slow: claim';
+	return decision.to === WIRE ? 'wire' : decision.to === HOST ? 'host' : `edge ${decision.to}`;
+}
+
+function plain(address: string): string {
+	return address.replaceAll(':', '');
+}

@@ -1,0 +1,28 @@
+/**
+ * One seed for all property tests of a run. It is printed, and `TEST_SEED=<number>` replays the same run;
+ * `TEST_RUNS=<factor>` multiplies the number of cases, for a long night.
+ */
+import type { ExecutionContext } from 'ava';
+import fc from 'fast-check';
+
+export const seed = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 0x7fffffff));
+
+const factor = Number(process.env.TEST_RUNS ?? 1);
+
+/** Checks a property in `runs` cases; what fails is shrunk, and shown with seed and path. */
+export function check<Values>(t: ExecutionContext, property: fc.IProperty<Values>, runs = 200): void {
+	t.log(`TEST_SEED=${seed}`);
+	fc.assert(property, { seed, numRuns: Math.ceil(runs * factor) });
+	t.pass();
+}
+
+/** A small generator (xorshift32) for inner loops that need more numbers than fast-check should shrink. */
+export function numbers(start: number): (limit: number) => number {
+	let state = start | 0 || 1;
+	return limit => {
+		state ^= state << 13;
+		state ^= state >>> 17;
+		state ^= state << 5;
+		return (state >>> 0) % limit;
+	};
+}

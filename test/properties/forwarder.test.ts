@@ -1,0 +1,168 @@
+/** The forwarder against its slow twin, and against what must never happen, on random ports with random frames. */
+import test from 'ava';
+import fc from 'fast-check';
+import { forward } from '../../src/datapath/forward/forward.js';
+import { EDGES_MAX } from '../../src/datapath/verdict.js';
+import { parseMac } from '../../src/wire/ethernet.js';
+import { vnetHeaderIsSane } from '../../src/wire/vnet-header.js';
+import { hex, readable } from '../helpers/describe.js';
+import { internetChecksum } from '../helpers/frames.js';
+import { NaiveForwarder } from '../helpers/naive-forwarder.js';
+import { type Outcome, PurePort } from '../helpers/pure-port.js';
+import { check } from '../helpers/seed.js';
+import { MASTER, standardPort, vm1 } from '../helpers/world.js';
+import { type Scene, scenes } from './random-port.js';
+
+test('the forwarder decides as its slow twin does, and every byte that leaves is the same', t => {
+	check(
+		t,
+		fc.property(scenes(), scene => {
+			const twin = new NaiveForwarder(scene.topology);
+			play(scene, (event, outcome) => {
+				const expected = twin.receive(event.ingress, event.frame, event.partial);
+				if (inWords(outcome) === inWords(expected)) return;
+				throw new Error(`${readable(event.frame)}forwarder: ${inWords(outcome)}\ntwin: ${inWords(expected)}`);
+			});
+		}),
+		1500,
+	);
+});
+
+test('nothing reaches the wire with a MAC that is not the master’s', t => {
+	check(
+		t,
+		fc.property(scenes(), scene => {
+			play(scene, ({ ingress }, { out }) => {
+				for (const { edge, frame } of out) {
+					if (edge === 0 && ingress > 1 && hex(frame.slice(6, 12)) !== MASTER.replaceAll(':', ''))
+						throw new Error(readable(frame));
+				}
+			});
+		}),
+		300,
+	);
+});
+
+test('nothing comes back to its sender but an answer in the host’s name, and `private` keeps slaves apart', t => {
+	check(
+		t,
+		fc.property(scenes(), scene => {
+			play(scene, ({ ingress, frame }, { final, out }) => {
+				const toSlaves = out.filter(({ edge }) => edge > 1);
+				const back = toSlaves.some(({ edge }) => edge === ingress) && final !== 'slow: answer';
+				const across =
+					scene.topology.flag === 'private' && ingress > 1 && toSlaves.some(({ edge }) => edge !== ingress);
+				if (back || across) throw new Error(`${readable(frame)}${final}`);
+			});
+		}),
+		300,
+	);
+});
+
+test('a right ICMPv6 checksum stays right, whoever the frame goes to', t => {
+	check(
+		t,
+		fc.property(scenes(), scene => {
+			play(scene, ({ frame, partial }, { out }) => {
+				if (partial || !hasRightChecksum(frame)) return;
+				for (const copy of out) if (!hasRightChecksum(copy.frame)) throw new Error(readable(copy.frame));
+			});
+		}),
+		300,
+	);
+});
+
+test('arbitrary bytes neither throw nor are read past their end', t => {
+	const state = standardPort();
+	const types = fc.constantFrom([0x08, 0x00], [0x86, 0xdd], [0x08, 0x06], [0x81, 0x00]);
+	const starts = fc.constantFrom([0x45], [0x4f], [0x60], [0, 1, 8, 0, 6, 4, 0, 1], []);
+	const from = fc.constantFrom(MASTER, vm1.mac).map(mac => parseMac(mac));
+	const bytes = fc.tuple(fc.uint8Array({ minLength: 0, maxLength: 160 }), from, types, starts, fc.nat(255));
+	const poison = fc.uint8Array({ minLength: 64, maxLength: 64 });
+	check(
+		t,
+		fc.property(
+			bytes,
+			poison,
+			fc.constantFrom(0, 1, 2, 3, 4, 5),
+			([random, mac, type, start, first], behind, ingress) => {
+				const frame = random.slice();
+				frame.set([first, 0, 0, 0, 0, 0xaa].slice(0, frame.length));
+				const view = new DataView(frame.buffer);
+				if (frame.length >= 14) {
+					view.setUint16(6, mac.high);
+					view.setInt32(8, mac.low);
+					frame.set(type, 12);
+					frame.set(start.slice(0, frame.length - 14), 14);
+				}
+				const alone = decided(state, frame, new Uint8Array(0), ingress);
+				const inMemory = decided(state, frame, behind, ingress);
+				if (alone !== inMemory) throw new Error(`${alone} without, ${inMemory} with other bytes behind`);
+			},
+		),
+		3000,
+	);
+});
+
+test('a virtio header of arbitrary bytes neither throws nor is judged by what lies behind the frame', t => {
+	const bytes = fc.uint8Array({ minLength: 44, maxLength: 120 });
+	check(
+		t,
+		fc.property(
+			bytes,
+			fc.constantFrom(0x0800, 0x86dd, 0x0806),
+			fc.constantFrom(6, 17, 0, 43, 60, 58),
+			(memory, type, protocol) => {
+				const longer = new Uint8Array(memory.length + 600).fill(6);
+				longer.set(memory);
+				const length = memory.length - 10;
+				const alone = vnetHeaderIsSane(new DataView(memory.slice().buffer), 10, length, type, protocol);
+				if (alone !== vnetHeaderIsSane(new DataView(longer.buffer), 10, length, type, protocol))
+					throw new Error('they differ');
+			},
+		),
+		3000,
+	);
+});
+
+function play(
+	{ topology, events }: Scene,
+	see: (event: Scene['events'][number], outcome: Outcome) => void,
+): void {
+	const port = new PurePort(topology);
+	try {
+		for (const event of events) see(event, port.receive(event.ingress, event.frame, event.partial));
+	} finally {
+		port.close();
+	}
+}
+
+function inWords({ verdict, final, out }: Outcome): string {
+	return `${verdict}, ${final}\n${out.map(({ edge, frame }) => `${edge}: ${readable(frame)}`).join('')}`;
+}
+
+/** The verdict and what the frame became; throws if a byte behind it was changed. */
+function decided(
+	state: Parameters<typeof forward>[0],
+	frame: Uint8Array,
+	behind: Uint8Array,
+	ingress: number,
+): string {
+	const memory = new Uint8Array(16 + frame.length + behind.length);
+	memory.set(frame, 16);
+	memory.set(behind, 16 + frame.length);
+	const verdict = forward(state, new DataView(memory.buffer), 16, frame.length, ingress);
+	if (hex(memory.slice(16 + frame.length)) !== hex(behind))
+		throw new Error('bytes behind the frame were changed');
+	const became = hex(memory.slice(16, 16 + frame.length));
+	if ((verdict < 0 || verdict >= EDGES_MAX) && became !== hex(frame))
+		throw new Error('changed though it goes nowhere');
+	return `${verdict} ${became}`;
+}
+
+function hasRightChecksum(frame: Uint8Array): boolean {
+	if (frame.length < 58 || hex(frame.slice(12, 15)) !== '86dd60' || frame[20] !== 58) return false;
+	const message = frame.slice(54, 54 + (frame[18] as number) * 256 + (frame[19] as number));
+	const length = [message.length >> 8, message.length & 0xff];
+	return internetChecksum(Uint8Array.from([...frame.slice(22, 54), ...length, 0, 58, ...message])) === 0;
+}

@@ -1,0 +1,305 @@
+/** Random topologies and frames, drawn from small pools so that MACs, addresses and owners meet often. */
+import fc from 'fast-check';
+import {
+	advertisement,
+	arp,
+	destinationOptions,
+	ethernet,
+	fragmentHeader,
+	hopByHop,
+	icmp,
+	icmpv6,
+	igmp,
+	ipv4,
+	ipv6,
+	type NdOption,
+	nonce,
+	other,
+	type Packet,
+	padded,
+	patched,
+	raw,
+	redirect,
+	routerAdvertisement,
+	routerSolicitation,
+	routing,
+	solicitation,
+	sourceLinkLayer,
+	targetLinkLayer,
+	tcp,
+	type Upper,
+	udp,
+} from '../helpers/frames.js';
+import type { Topology } from '../helpers/pure-port.js';
+
+const MASTER = '02:00:00:00:00:aa';
+const guestMacs = ['52:54:00:00:00:11', '52:54:00:00:00:12', '52:54:00:00:00:13', '02:00:00:00:00:ab'];
+const macs = [
+	...guestMacs,
+	MASTER,
+	'02:00:00:00:00:01',
+	'ff:ff:ff:ff:ff:ff',
+	'33:33:00:00:00:01',
+	'01:00:5e:00:00:fb',
+];
+const unicast4 = [
+	'192.0.2.1',
+	'192.0.2.2',
+	'192.0.2.11',
+	'192.0.2.12',
+	'192.0.2.13',
+	'10.0.0.1',
+	'223.255.255.255',
+];
+const odd4 = [
+	'0.0.0.0',
+	'127.0.0.1',
+	'224.0.0.251',
+	'240.0.0.1',
+	'255.255.255.255',
+	'192.0.2.255',
+	'0.0.0.7',
+];
+const unicast6 = [
+	'fe80::1',
+	'fe80::aa',
+	'fe80::11',
+	'2001:db8:1::1',
+	'2001:db8:1::11',
+	'2001:db8:1::12',
+	'2001:db8:2::11',
+];
+const odd6 = ['::', '::1', '::ffff:c000:201', 'ff02::1', 'ff02::1:ff00:11', 'febf::1', 'fec0::1'];
+
+const edges = [2, 3, 4, 700];
+
+/** Everybody who may send: the wire, the host, and each slave. */
+export interface Event {
+	ingress: number;
+	frame: Uint8Array;
+	partial: boolean;
+}
+
+export interface Scene {
+	topology: Topology;
+	events: Event[];
+}
+
+/** A topology, and frames that arrive on it one after the other. */
+export function scenes(maxEvents = 10): fc.Arbitrary<Scene> {
+	return topologies().chain(topology =>
+		fc.record({
+			topology: fc.constant(topology),
+			events: fc.array(events(topology), { minLength: 1, maxLength: maxEvents }),
+		}),
+	);
+}
+
+function topologies(): fc.Arbitrary<Topology> {
+	const slaves = fc
+		.subarray(edges)
+		.chain(chosen =>
+			fc.tuple(
+				...chosen.map((edge, index) =>
+					fc.record({
+						edge: fc.constant(edge),
+						mac: fc.constant(guestMacs[index] as string),
+						learns: fc.boolean(),
+					}),
+				),
+			),
+		);
+	return slaves.chain(present => {
+		const owner = fc.constantFrom(1, ...present.flatMap(({ edge }) => [edge, edge]));
+		const owned = fc.record({
+			address: fc.constantFrom(...unicast4, ...unicast6),
+			edge: owner,
+			learned: fc.boolean(),
+		});
+		return fc.record({
+			master: fc.constant(MASTER),
+			host: fc.boolean(),
+			flag: fc.constantFrom('bridge' as const, 'private' as const, 'vepa' as const),
+			slaves: fc.constant(present),
+			addresses: fc
+				.uniqueArray(owned, { selector: ({ address }) => address, minLength: 6, maxLength: 14 })
+				.map(list =>
+					list.map(({ address, edge, learned }) => ({
+						address,
+						edge,
+						origin: edge === 1 ? ('host' as const) : learned ? ('learned' as const) : ('static' as const),
+					})),
+				),
+			quota: fc.constant({ 4: 2, 6: 3 }),
+		});
+	});
+}
+
+/** Mostly from who it says it is, to somebody who exists, and whole: lies and damage are for the rest. */
+function events({ slaves, addresses }: Topology): fc.Arbitrary<Event> {
+	const ingress = fc.constantFrom(0, 0, 1, ...slaves.flatMap(({ edge }) => [edge, edge, edge]));
+	return fc
+		.record({
+			ingress,
+			lies: fc.nat(9),
+			fromMac: fc.constantFrom(...macs),
+			toMac: fc.constantFrom(...macs, MASTER, MASTER),
+			partial: fc.nat(9),
+		})
+		.chain(({ ingress, lies, fromMac, toMac, partial }) => {
+			const own = slaves.find(({ edge }) => edge === ingress)?.mac;
+			const source = lies > 0 && own ? own : fromMac;
+			const owned = addresses.filter(({ edge }) => edge === ingress).map(({ address }) => address);
+			return packets(source, owned).chain(packet =>
+				damaged(ethernet({ source, destination: toMac }, packet)).map(frame => ({
+					ingress,
+					frame,
+					partial: partial === 0,
+				})),
+			);
+		});
+}
+
+function packets(mac: string, owned: readonly string[]): fc.Arbitrary<Packet> {
+	const own4 = owned.filter(address => address.includes('.'));
+	const own6 = owned.filter(address => address.includes(':'));
+	const [from4, to4] = [addressLike(own4, unicast4, odd4), addressLike([], unicast4, odd4)];
+	const [from6, to6] = [addressLike(own6, unicast6, odd6), addressLike([], unicast6, odd6)];
+	const anyMac = fc.oneof(
+		{ weight: 8, arbitrary: fc.constant(mac) },
+		{ weight: 1, arbitrary: fc.constantFrom(...macs) },
+	);
+	const arps = fc
+		.record({
+			operation: fc.constantFrom(1, 1, 1, 2, 2, 2, 3),
+			senderMac: anyMac,
+			sender: from4,
+			targetMac: fc.constantFrom(...macs),
+			target: to4,
+		})
+		.map(arp);
+	const ipv4s = fc
+		.record({
+			source: from4,
+			destination: to4,
+			fragment: fc.constantFrom(0, 0, 0, 0x2000, 0x10),
+			options: fc.constantFrom(0, 0, 8).map(length => new Uint8Array(length)),
+			upper: fc.constantFrom(...uppers4),
+		})
+		.map(({ upper, ...header }) => ipv4(header, upper));
+	const plain6 = fc
+		.record({ source: from6, destination: to6, extensions: extensions(), upper: fc.constantFrom(...uppers6) })
+		.map(({ upper, ...header }) => ipv6(header, upper));
+	const discovery = fc
+		.record({
+			source: from6,
+			destination: to6,
+			hopLimit: fc.constantFrom(255, 255, 255, 255, 255, 255, 64),
+			extensions: fc.oneof({ weight: 8, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: extensions() }),
+			upper: messages(fc.oneof(from6, to6), anyMac),
+		})
+		.map(({ upper, ...header }) => ipv6(header, upper));
+	const others = fc.constantFrom(0x8100, 0x88a8, 0x88cc, 0x0026).map(type => other(type));
+	return fc.oneof(
+		{ weight: 6, arbitrary: arps },
+		{ weight: 6, arbitrary: ipv4s },
+		{ weight: 4, arbitrary: plain6 },
+		{ weight: 8, arbitrary: discovery },
+		{ weight: 1, arbitrary: others },
+	);
+}
+
+function addressLike(
+	own: readonly string[],
+	likely: readonly string[],
+	odd: readonly string[],
+): fc.Arbitrary<string> {
+	const rest = [
+		{ weight: 4, arbitrary: fc.constantFrom(...likely) },
+		{ weight: 1, arbitrary: fc.constantFrom(...odd) },
+	];
+	return own.length > 0
+		? fc.oneof({ weight: 15, arbitrary: fc.constantFrom(...own) }, ...rest)
+		: fc.oneof(...rest);
+}
+
+const uppers4 = [
+	udp(),
+	tcp(),
+	icmp(),
+	igmp('224.0.0.251'),
+	udp(68, 67),
+	udp(67, 68),
+	raw(17),
+	raw(47, new Uint8Array(9)),
+];
+const uppers6 = [
+	udp(),
+	tcp(),
+	icmpv6(128),
+	icmpv6(143),
+	raw(59),
+	raw(58),
+	raw(58, Uint8Array.of(136)),
+	raw(60, new Uint8Array(5)),
+];
+
+function extensions() {
+	const kinds = [
+		hopByHop,
+		destinationOptions,
+		routing,
+		fragmentHeader(0, true),
+		fragmentHeader(0, false),
+		fragmentHeader(64, true),
+	];
+	return fc.oneof(
+		{ weight: 8, arbitrary: fc.array(fc.constantFrom(...kinds), { maxLength: 3 }) },
+		{
+			weight: 1,
+			arbitrary: fc.array(fc.constantFrom(...kinds.slice(0, 3)), { minLength: 7, maxLength: 10 }),
+		},
+	);
+}
+
+function messages(address: fc.Arbitrary<string>, mac: fc.Arbitrary<string>): fc.Arbitrary<Upper> {
+	const option: fc.Arbitrary<NdOption> = fc.oneof(
+		{ weight: 6, arbitrary: mac.map(sourceLinkLayer) },
+		{ weight: 6, arbitrary: mac.map(targetLinkLayer) },
+		{ weight: 4, arbitrary: fc.constant(nonce()) },
+		{
+			weight: 1,
+			arbitrary: fc.constantFrom(
+				{ ...nonce(), length: 0 },
+				{ ...nonce(), length: 3 },
+				{ type: 1, data: new Uint8Array(14) },
+			),
+		},
+	);
+	const options = fc.oneof(
+		{ weight: 2, arbitrary: fc.array(option, { maxLength: 1 }) },
+		{ weight: 1, arbitrary: fc.array(option, { maxLength: 3 }) },
+	);
+	return fc.oneof(
+		{ weight: 4, arbitrary: fc.tuple(address, options).map(([target, list]) => solicitation(target, list)) },
+		{ weight: 4, arbitrary: fc.tuple(address, options).map(([target, list]) => advertisement(target, list)) },
+		{ weight: 2, arbitrary: options.map(list => routerSolicitation(list)) },
+		{ weight: 1, arbitrary: options.map(list => routerAdvertisement(list)) },
+		{
+			weight: 1,
+			arbitrary: fc.tuple(address, options).map(([target, list]) => redirect(target, target, list)),
+		},
+	);
+}
+
+function damaged(frame: Uint8Array): fc.Arbitrary<Uint8Array> {
+	const flip = fc
+		.tuple(fc.nat(Math.min(frame.length, 110) - 1), fc.nat(255))
+		.map(([at, byte]) => patched(frame, at, [byte]));
+	return fc.oneof(
+		{ weight: 16, arbitrary: fc.constant(frame) },
+		{ weight: 1, arbitrary: flip },
+		{ weight: 1, arbitrary: fc.nat(frame.length).map(length => frame.slice(0, length)) },
+		{ weight: 1, arbitrary: fc.nat(40).map(more => padded(frame, frame.length + more)) },
+	);
+}

@@ -1,0 +1,74 @@
+/** The decision table against the pure functions: what `forward` says, and every byte that leaves in the end. */
+import test from 'ava';
+import { dropReasons, verdictName } from '../../../src/datapath/verdict.js';
+import type { Case, Place } from '../../cases/case.js';
+import { rooms } from '../../cases/index.js';
+import { describe, readable } from '../../helpers/describe.js';
+import { NaiveForwarder } from '../../helpers/naive-forwarder.js';
+import { type Outcome, PurePort } from '../../helpers/pure-port.js';
+import { slaves, standardTopology } from '../../helpers/world.js';
+
+for (const [room, cases] of Object.entries(rooms)) {
+	for (const one of cases) {
+		test(`${room}, from ${one.from}: ${one.name}`, t => {
+			const port = new PurePort(topologyOf(one));
+			t.teardown(() => port.close());
+			t.deepEqual(seen(port.receive(edgeOf(one.from), one.frame)), wanted(one), describe(one.frame));
+		});
+	}
+}
+
+test('the slow twin agrees with the table', t => {
+	for (const one of Object.values(rooms).flat()) {
+		const twin = new NaiveForwarder(topologyOf(one));
+		t.deepEqual(seen(twin.receive(edgeOf(one.from), one.frame)), wanted(one), one.name);
+	}
+});
+
+test('the table has a case for each reason that a frame alone can cause', t => {
+	const covered = new Set(Object.values(rooms).flatMap(cases => cases.map(({ verdict }) => verdict)));
+	const others = [...besidesTheFrame, ...conversations];
+	const missing = dropReasons.filter(reason => !others.includes(reason) && !covered.has(`drop: ${reason}`));
+	t.deepEqual(missing, []);
+});
+
+/** Causes of these: a virtio header, a ring, a receiver, a full backlog. */
+const besidesTheFrame: readonly string[] = [
+	'none',
+	'bad-vnet-header',
+	'backlog-full',
+	'backlog-budget',
+	'receiver-full',
+	'receiver-down',
+	'too-big',
+	'send-failed',
+	'truncated',
+	'ring-full',
+];
+
+/** What DHCP refuses depends on what was said before. */
+const conversations: readonly string[] = ['dhcp-spoof', 'dhcp-conflict', 'dhcp-guard'];
+
+function topologyOf({ flag, noHost }: Case) {
+	return standardTopology(flag, !noHost);
+}
+
+function edgeOf(place: Place): number {
+	if (place === 'wire') return 0;
+	return place === 'host' ? 1 : (slaves.find(({ name }) => name === place)?.edge ?? -1);
+}
+
+/** Frames as text, so that a difference can be read. */
+function seen({ verdict, out }: Outcome): { verdict: string; out: string[] } {
+	return { verdict, out: out.map(({ edge, frame }) => `${verdictName(edge)}: ${readable(frame)}`).sort() };
+}
+
+function wanted({ verdict, out = [] }: Case): { verdict: string; out: string[] } {
+	const isPlace = verdict === 'wire' || verdict === 'host' || verdict.startsWith('vm');
+	const isSlow = verdict === 'fan out' || verdict === 'answer' || verdict === 'claim';
+	const name = isPlace ? verdictName(edgeOf(verdict as Place)) : isSlow ? `slow: ${verdict}` : verdict;
+	return {
+		verdict: name,
+		out: out.map(({ to, frame }) => `${verdictName(edgeOf(to))}: ${readable(frame)}`).sort(),
+	};
+}
