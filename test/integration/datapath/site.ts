@@ -1,0 +1,197 @@
+/**
+ * A port that a test has all ends of: a host with a master, the far end of the master's wire as a raw socket,
+ * and slaves whose guests are the test itself or a Linux stack.
+ *
+ *     guests ── TAPs ── [ host: ipvtap, eth0 ] ── veth ── [ wire: far ]
+ */
+import type { Slave, SlaveStats } from '../../../src/control/model.js';
+import { Namespace } from '../../../src/lab/namespace.js';
+import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest.js';
+import { check, libc } from '../../../src/sys/libc.js';
+import { requireLink } from '../../../src/sys/netlink/link.js';
+import { Product } from '../../helpers/product.js';
+import { FrameEnd, openGuest, type Received, type TapGuestOptions, within } from '../../helpers/tap-guest.js';
+import { broadcastMac, ethernet, ipv4, udp } from './frames.js';
+
+export const host = { mac: '02:1a:00:00:00:02', ipv4: '192.0.2.2', ipv6: '2001:db8:1::2' } as const;
+/** Somebody on the wire, played by the test. */
+export const far = { mac: '02:1a:00:00:00:03', ipv4: '192.0.2.3', ipv6: '2001:db8:1::3' } as const;
+
+export interface Guest {
+	name: string;
+	slave: Slave;
+	mac: string;
+	ipv4: string;
+	ipv6: string;
+	end: FrameEnd;
+}
+
+export interface SiteOptions {
+	/** Options of `ipvtap up`. */
+	up?: readonly string[];
+	/** Kernel settings of the host, made before its devices are. */
+	sysctl?: Readonly<Record<string, string | number>>;
+	mtu?: number;
+}
+
+export class Site {
+	readonly host: Namespace;
+	readonly wire: Namespace;
+	readonly product: Product;
+	readonly far: FrameEnd;
+	readonly #guests: FrameEnd[] = [];
+	readonly #stacks: StackGuest[] = [];
+	#markers = 0;
+
+	private constructor(host: Namespace, wire: Namespace, product: Product) {
+		this.host = host;
+		this.wire = wire;
+		this.product = product;
+		this.far = within(wire, () => new FrameEnd(openPacketSocket(requireLink('far').ifindex)));
+	}
+
+	static async create(name: string, options: SiteOptions = {}): Promise<Site> {
+		const [inside, wire] = [await Namespace.create(`${name}-h`), await Namespace.create(`${name}-w`)];
+		await inside.sysctl({
+			'net.ipv6.conf.default.accept_dad': 0,
+			'net.ipv6.conf.default.dad_transmits': 0,
+			'net.ipv6.conf.default.router_solicitations': 0,
+			...options.sysctl,
+		});
+		await wire.sysctl({ 'net.ipv6.conf.default.disable_ipv6': 1 });
+		await wire.ip(
+			`link add far mtu ${options.mtu ?? 1500} type veth peer name eth0 address ${host.mac} mtu ${options.mtu ?? 1500} netns ${inside.name}`,
+			'link set far arp off up',
+		);
+		await inside.ip(
+			'link set eth0 up',
+			`address add ${host.ipv4}/24 dev eth0`,
+			`address add ${host.ipv6}/64 dev eth0`,
+		);
+		const site = new Site(inside, wire, await Product.at(inside, name));
+		await site.product.up('eth0', ...(options.up ?? []));
+		return site;
+	}
+
+	/** Attaches a slave with one address of each family and takes its TAP. `number` goes into its addresses. */
+	async guest(
+		name: string,
+		number: number,
+		options: TapGuestOptions & { attach?: readonly string[] } = {},
+	): Promise<Guest> {
+		const addresses = [`192.0.2.${number}`, `2001:db8:1::${number}`] as const;
+		const slave = await this.product.attach(name, 'eth0', addresses, ...(options.attach ?? []));
+		const end = openGuest(this.host, slave.ifname, options);
+		this.#guests.push(end);
+		return { name, slave, mac: slave.mac, ipv4: addresses[0], ipv6: addresses[1], end };
+	}
+
+	/** The same with a Linux stack as the guest. */
+	async stack(name: string, number: number, options: Partial<StackGuestOptions> = {}): Promise<StackGuest> {
+		const addresses = [`192.0.2.${number}`, `2001:db8:1::${number}`];
+		const slave = await this.product.attach(name, 'eth0', addresses);
+		const guest = await StackGuest.start({
+			name,
+			slave: { namespace: this.host, ifname: slave.ifname },
+			mac: slave.mac,
+			addresses: [`${addresses[0]}/24`, `${addresses[1]}/64`],
+			dad: false,
+			...options,
+		});
+		this.#stacks.push(guest);
+		return guest;
+	}
+
+	/** Frames that the guest's TAP has taken from it, by the kernel's own counter. */
+	async written(guest: Pick<Guest, 'slave'>): Promise<number> {
+		const json = await this.host.exec('ip', ['-j', '-s', 'link', 'show', 'dev', guest.slave.ifname]);
+		return (JSON.parse(json) as { stats64: { rx: { packets: number } } }[])[0]!.stats64.rx.packets;
+	}
+
+	stats(name: string): Promise<SlaveStats> {
+		return this.product.stats(name);
+	}
+
+	/** A datagram that can be told from all others, from one guest to an address. */
+	marker(from: { mac: string; ipv4: string }, to: { mac: string; ipv4: string }): Buffer {
+		const text = Buffer.from(`marker ${++this.#markers} `);
+		return ethernet(
+			to.mac,
+			from.mac,
+			0x0800,
+			ipv4({ source: from.ipv4, destination: to.ipv4 }, udp(9, 9, text, [from.ipv4, to.ipv4])),
+		);
+	}
+
+	/**
+	 * Everything that `at` gets until a frame sent now, from the same sender, has arrived there: what went before
+	 * and has not arrived by then doesn't arrive. A broadcast marker takes the slow path, a unicast one the fast.
+	 */
+	arrivals(
+		sender: Pick<Guest, 'mac' | 'ipv4'> & { end: FrameEnd },
+		at: FrameEnd,
+		to: { mac: string; ipv4: string },
+	): Received[] {
+		const frame = this.marker(sender, to);
+		const text = frame.subarray(42);
+		sender.end.send(frame);
+		const frames = at.receiveUntil(({ frame: arrived }) =>
+			arrived.subarray(42, 42 + text.length).equals(text),
+		);
+		return frames.slice(0, -1);
+	}
+
+	/** Waits for the slow path too: a broadcast behind all else. */
+	everybody = { mac: broadcastMac, ipv4: '255.255.255.255' } as const;
+
+	async close(): Promise<void> {
+		for (const end of this.#guests) end.close();
+		await Promise.all(this.#stacks.map(stack => stack.stop()));
+		this.far.close();
+		await this.product.close();
+		await Promise.all([this.host.delete(), this.wire.delete()]);
+	}
+}
+
+/** A raw socket on one interface that carries virtio headers and doesn't see what it sends. */
+function openPacketSocket(ifindex: number): number {
+	const fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
+	for (const option of [PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING]) {
+		check(setsockopt(fd, SOL_PACKET, option, Int32Array.of(1), 4), 'setsockopt');
+	}
+	for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
+		check(setsockopt(fd, SOL_SOCKET, option, Int32Array.of(64 << 20), 4), 'setsockopt');
+	}
+	const name = Buffer.alloc(20);
+	name.writeUInt16LE(AF_PACKET, 0);
+	name.writeUInt16BE(ETH_P_ALL, 2);
+	name.writeInt32LE(ifindex, 4);
+	check(bind(fd, name, name.length), 'bind');
+	return fd;
+}
+
+// linux/if_packet.h, asm-generic/socket.h
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_VNET_HDR = 15;
+const PACKET_IGNORE_OUTGOING = 23;
+const socket = libc.func('int socket(int domain, int type, int protocol)') as (
+	d: number,
+	t: number,
+	p: number,
+) => number;
+const bind = libc.func('int bind(int fd, const void *address, unsigned int length)') as (
+	fd: number,
+	address: Uint8Array,
+	length: number,
+) => number;
+const setsockopt = libc.func(
+	'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
+) as (fd: number, level: number, name: number, value: Int32Array, length: number) => number;
