@@ -1,0 +1,70 @@
+/**
+ * The order of the runs. A block runs every row on the peers A B C and then C B A, so that whatever drifts during a
+ * block weighs on all alike; blocks begin with another peer each time.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Options } from './options.js';
+import type { Row } from './rows.js';
+import { measure, type Run, type Site } from './run.js';
+
+export interface Progress {
+	row(row: Row, block: number): void;
+	run(run: Run): void;
+}
+
+/** Runs everything, or as much as the budget of time allows. @returns the runs, spoiled ones among them. */
+export async function runBlocks(
+	rows: readonly Row[],
+	sites: readonly Site[],
+	options: Options,
+	progress: Progress,
+): Promise<Run[]> {
+	const deadline = performance.now() + options.budget * 1000;
+	const perRun = (options.seconds + options.warmup) * 1000 + OVERHEAD_MS;
+	const runs: Run[] = [];
+	for (let block = 0; block < options.blocks; block++) {
+		for (const row of rows) {
+			if (performance.now() + perRun * sites.length * 2 > deadline) return runs;
+			progress.row(row, block);
+			for (const site of order(sites, block)) {
+				const spare = deadline - performance.now() - perRun * sites.length * 2;
+				runs.push(await undisturbed(row, site, block, options, spare > perRun * RETRIES));
+				progress.run(runs.at(-1)!);
+			}
+		}
+	}
+	return runs;
+}
+
+/** Somebody else on the CPUs, or the CPUs moved: such a run can't be compared with anything. */
+export function spoiled({ state, foreign, stolen }: Run): boolean {
+	return state === 'mixed' || foreign > FOREIGN_MAX || stolen > FOREIGN_MAX;
+}
+
+/** Probes and process starts around a run. */
+const OVERHEAD_MS = 250;
+/** CPUs' worth; what a quiet system does by itself is below. */
+const FOREIGN_MAX = 0.15;
+const RETRIES = 3;
+const SETTLE_MS = 300;
+
+function order(sites: readonly Site[], block: number): Site[] {
+	const first = block % sites.length;
+	const turned = [...sites.slice(first), ...sites.slice(0, first)];
+	return [...turned, ...turned.toReversed()];
+}
+
+async function undisturbed(
+	row: Row,
+	site: Site,
+	block: number,
+	timing: Options,
+	again: boolean,
+): Promise<Run> {
+	for (let attempt = 1; ; attempt++) {
+		const run = await measure(row, site, block, timing);
+		if (!again || attempt === RETRIES || !spoiled(run)) return run;
+		// Not to wait for an event, but to get out of the way of whoever else is at work.
+		await sleep(SETTLE_MS);
+	}
+}

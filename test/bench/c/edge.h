@@ -1,0 +1,192 @@
+/*
+ * One end of a path: a TAP's fd, held exactly as QEMU holds it, or the far end of the wire through AF_PACKET.
+ *
+ *   tap:NAME     /dev/net/tun, TUNSETIFF by name (a persistent TAP, or a new one)
+ *   file:PATH    a macvtap's or ipvtap's own character device
+ *   packet:NAME[@NETNS]  AF_PACKET on a network device, of the network namespace of this name (`ip netns`) where one
+ *                is given: what stands for another machine on the wire
+ *
+ * Every frame carries a vnet header before it, in both directions (12 bytes at a TAP, as QEMU's virtio-net asks
+ * for with mergeable buffers; 10 at AF_PACKET).
+ */
+#ifndef BENCH_EDGE_H
+#define BENCH_EDGE_H
+
+#include "common.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define VNET_TAP 12
+#define VNET_PACKET 10
+#define WIRE_SLOT 2048u /* a longer frame is cut in the ring: the wire counts it, by tp_len */
+#define WIRE_SLOTS 8192u
+#define FRAME_MAX 65550
+
+enum edge_kind { EDGE_TAP, EDGE_PACKET };
+
+struct edge {
+	enum edge_kind kind;
+	int fd; /* poll this one */
+	int vnet;
+	uint8_t *ring; /* EDGE_PACKET: TPACKET_V2 */
+	unsigned slot;
+	uint8_t *buffer; /* EDGE_TAP: the last frame read, vnet header first */
+};
+
+static inline void set_option(int fd, int level, int name, int value)
+{
+	if (setsockopt(fd, level, name, &value, sizeof value) < 0)
+		DIE("setsockopt");
+}
+
+static inline void edge_open_tap(struct edge *e, const char *path, const char *name)
+{
+	unsigned offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+	int size = VNET_TAP, sndbuf = INT_MAX;
+
+	e->kind = EDGE_TAP;
+	e->vnet = VNET_TAP;
+	e->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (e->fd < 0)
+		DIE(path);
+	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	if (name)
+		snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+	if (ioctl(e->fd, TUNSETIFF, &r) < 0) {
+		r.ifr_flags |= IFF_MULTI_QUEUE; /* a persistent TAP made with queues refuses the other form */
+		if (ioctl(e->fd, TUNSETIFF, &r) < 0)
+			DIE(name ? name : path);
+	}
+	if (ioctl(e->fd, TUNSETVNETHDRSZ, &size) < 0)
+		DIE("TUNSETVNETHDRSZ");
+	if (ioctl(e->fd, TUNSETOFFLOAD, offload) < 0)
+		DIE("TUNSETOFFLOAD");
+	if (ioctl(e->fd, TUNSETSNDBUF, &sndbuf) < 0)
+		DIE("TUNSETSNDBUF");
+	e->buffer = malloc(VNET_TAP + FRAME_MAX);
+}
+
+static inline int packet_socket(unsigned ifindex, int protocol)
+{
+	struct sockaddr_ll at = {
+		.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = (int)ifindex};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		DIE("socket(AF_PACKET)");
+	set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+	set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+	if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0)
+		DIE("bind(AF_PACKET)");
+	return fd;
+}
+
+static inline void edge_open_packet(struct edge *e, const char *name, int receives)
+{
+	unsigned ifindex = if_nametoindex(name);
+	struct tpacket_req q = {1u << 20, WIRE_SLOT * WIRE_SLOTS >> 20, WIRE_SLOT, WIRE_SLOTS};
+
+	if (!ifindex)
+		DIE(name);
+	e->kind = EDGE_PACKET;
+	e->vnet = VNET_PACKET;
+	if (!receives) {
+		e->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+		set_option(e->fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+		set_option(e->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+		struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)ifindex};
+		if (bind(e->fd, (struct sockaddr *)&at, sizeof at) < 0)
+			DIE("bind(AF_PACKET)");
+		return;
+	}
+	e->fd = packet_socket(ifindex, ETH_P_ALL);
+	if (setsockopt(e->fd, SOL_PACKET, PACKET_RX_RING, &q, sizeof q) < 0)
+		DIE("PACKET_RX_RING");
+	e->ring = mmap(NULL, WIRE_SLOT * WIRE_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED, e->fd, 0);
+	if (e->ring == MAP_FAILED)
+		DIE("mmap of a ring");
+}
+
+/* "NAME" or "NAME@NETNS": a socket stays in the namespace that it was opened in. */
+static inline void edge_open_packet_in(struct edge *e, const char *spec, int receives)
+{
+	char name[IFNAMSIZ], path[128];
+	const char *at = strchr(spec, '@');
+	int length = at ? (int)(at - spec) : (int)strlen(spec), here, there;
+
+	snprintf(name, sizeof name, "%.*s", length, spec);
+	if (!at) {
+		edge_open_packet(e, name, receives);
+		return;
+	}
+	snprintf(path, sizeof path, "/run/netns/%s", at + 1);
+	here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	there = open(path, O_RDONLY | O_CLOEXEC);
+	if (here < 0 || there < 0 || setns(there, CLONE_NEWNET) < 0)
+		DIE(path);
+	edge_open_packet(e, name, receives);
+	if (setns(here, CLONE_NEWNET) < 0)
+		DIE("setns back");
+	close(here);
+	close(there);
+}
+
+static inline void edge_open(struct edge *e, const char *spec, int receives)
+{
+	memset(e, 0, sizeof *e);
+	if (!strncmp(spec, "tap:", 4))
+		edge_open_tap(e, "/dev/net/tun", spec + 4);
+	else if (!strncmp(spec, "file:", 5))
+		edge_open_tap(e, spec + 5, NULL);
+	else if (!strncmp(spec, "packet:", 7))
+		edge_open_packet_in(e, spec + 7, receives);
+	else {
+		fprintf(stderr, "edge %s: want tap:NAME, file:PATH or packet:NAME[@NETNS]\n", spec);
+		exit(2);
+	}
+}
+
+/*
+ * The next frame, or NULL when there is none. `length` is the frame's, without the vnet header, and may exceed what
+ * lies at the returned address (a ring slot). `gso` says whether it came as one unsegmented GSO frame.
+ */
+static inline const uint8_t *edge_receive(struct edge *e, unsigned *length, int *gso)
+{
+	if (e->kind == EDGE_TAP) {
+		ssize_t n = read(e->fd, e->buffer, VNET_TAP + FRAME_MAX);
+		if (n <= VNET_TAP)
+			return NULL;
+		*length = (unsigned)n - VNET_TAP;
+		*gso = ((struct virtio_net_hdr *)e->buffer)->gso_type != VIRTIO_NET_HDR_GSO_NONE;
+		return e->buffer + VNET_TAP;
+	}
+	struct tpacket2_hdr *h = (struct tpacket2_hdr *)(e->ring + e->slot * WIRE_SLOT);
+	if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+		return NULL;
+	*length = h->tp_len;
+	*gso = h->tp_len > 1600;
+	return (const uint8_t *)h + h->tp_mac;
+}
+
+/* Gives the frame of the last edge_receive() back. */
+static inline void edge_release(struct edge *e)
+{
+	if (e->kind != EDGE_PACKET)
+		return;
+	struct tpacket2_hdr *h = (struct tpacket2_hdr *)(e->ring + e->slot * WIRE_SLOT);
+	__atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+	e->slot = (e->slot + 1) % WIRE_SLOTS;
+}
+
+#endif
