@@ -40,6 +40,8 @@ export const limits = {
 	idleMs: 2_000,
 	/** `run` opens its TAP at once; one that nobody opened by then belongs to a `run` that died. */
 	claimMs: 30_000,
+	/** The same for a libvirt domain: between its hook and QEMU, libvirt may label its disks on a slow server. */
+	domainClaimMs: 300_000,
 	/** A failed port is opened again after this, then twice this, up to `reopenMaxMs`. */
 	reopenMs: 1_000,
 	reopenMaxMs: 30_000,

@@ -1,12 +1,8 @@
 /**
  * Entry of `ipvtap`, `ipvtapd` and `ipvtap-helper`. What each command needs is loaded when it runs, so that
- * `--version`, completion and hooks start quickly.
+ * `--version`, the helper and hooks start quickly.
  */
-import { CommanderError } from 'commander';
-import { asIpvtapError, exitStatus } from '../errors.js';
-import { reportError, wantsJson } from './output.js';
-import { makeProgram } from './program.js';
-import { asUsageError } from './usage.js';
+import { packageVersion } from '../config.js';
 
 const argv = process.argv.slice(2);
 
@@ -24,17 +20,10 @@ async function main(): Promise<number> {
 		const { helper } = await import('./commands/helper.js');
 		return helper(argv.slice(1));
 	}
-	let status = 0;
-	const program = makeProgram(result => {
-		status = result;
-	});
-	try {
-		await program.parseAsync(argv, { from: 'user' });
-		return status;
-	} catch (thrown) {
-		if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-		const error = thrown instanceof CommanderError ? asUsageError(thrown) : asIpvtapError(thrown);
-		reportError(error, wantsJson(argv));
-		return exitStatus[error.code];
+	if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+		process.stdout.write(`${packageVersion()}\n`);
+		return 0;
 	}
+	const { runProgram } = await import('./program.js');
+	return runProgram(argv);
 }

@@ -2,13 +2,33 @@
  * The command tree: names, options and help, as docs/cli.md has them. Actions load their command when they run.
  * Help begins with examples, since that is what people look for.
  */
-import { Command, type CommanderError } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../config.js';
+import { asIpvtapError, exitStatus } from '../errors.js';
 import * as option from './options.js';
-import type { CommandComplaint } from './usage.js';
+import { reportError, wantsJson } from './output.js';
+import { asUsageError, type CommandComplaint } from './usage.js';
+
+/** Runs the command that the arguments name, and reports what goes wrong. @returns the exit status. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+	let status = 0;
+	const program = makeProgram(result => {
+		status = result;
+	});
+	try {
+		await program.parseAsync(argv, { from: 'user' });
+		return status;
+	} catch (thrown) {
+		// Help and version end that way too.
+		if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+		const error = thrown instanceof CommanderError ? asUsageError(thrown) : asIpvtapError(thrown);
+		reportError(error, wantsJson(argv));
+		return exitStatus[error.code];
+	}
+}
 
 /** @param finish told the exit status of a command that has one of its own. */
-export function makeProgram(finish: (status: number) => void): Command {
+function makeProgram(finish: (status: number) => void): Command {
 	const program = new Command('ipvtap')
 		.description('KVM guests on your LAN through one NIC and one MAC address')
 		.version(packageVersion(), '-V, --version')
@@ -71,6 +91,7 @@ export function makeProgram(finish: (status: number) => void): Command {
 		'qemu-system-x86_64 -m 1G disk.img $(ipvtap attach web1 --master eth0 --owner "$USER")',
 		'ipvtap attach web1 --master eth0 --ip 192.0.2.10 --format libvirt',
 		'ipvtap attach web2 --master eth0 --qmp /run/web2.qmp',
+		'ipvtap attach web3 --master eth0 --domain web',
 	])
 		.addArgument(option.slaveName())
 		.requiredOption('--master <interface>', 'the interface that leads to the LAN')
@@ -81,11 +102,17 @@ export function makeProgram(finish: (status: number) => void): Command {
 		.option('--owner <user>', 'who may open the TAP (default: you)')
 		.option('--format <format>', 'qemu, helper, libvirt, firecracker or cloud-hypervisor', 'qemu')
 		.option('--qmp <socket>', 'plug it into the running QEMU that has this QMP socket')
+		.addOption(option.domain('plug it into this running libvirt domain'))
 		.action(async (name, _options, self) => (await import('./commands/attach.js')).attach(name, all(self)));
 
-	command('detach', 'remove a slave', ['ipvtap detach web1', 'ipvtap detach web2 --qmp /run/web2.qmp'])
+	command('detach', 'remove a slave', [
+		'ipvtap detach web1',
+		'ipvtap detach web2 --qmp /run/web2.qmp',
+		'ipvtap detach web3 --domain web',
+	])
 		.addArgument(option.slaveName())
 		.option('--qmp <socket>', 'unplug it first from the running QEMU that has this QMP socket')
+		.addOption(option.domain('unplug it first from this running libvirt domain'))
 		.action(async (name, _options, self) => (await import('./commands/detach.js')).detach(name, all(self)));
 
 	command('set', 'change a slave or a master that is running', [
@@ -124,6 +151,29 @@ export function makeProgram(finish: (status: number) => void): Command {
 	])
 		.option('--until-idle', 'end with the last slave, as a daemon does that a command started')
 		.action(async (_options, self) => (await import('./commands/daemon.js')).daemon(all(self)));
+
+	const libvirt = command('libvirt', 'give libvirt domains their NICs by themselves', [
+		'sudo ipvtap libvirt install',
+		'ipvtap libvirt status',
+	]);
+	const libvirtCommand = (name: string, summary: string): Command => {
+		const made = libvirt
+			.command(name)
+			.description(`${capital(summary)}.`)
+			.addOption(option.json())
+			.option('--root <folder>', 'a folder to take for /, for packagers');
+		complainAs(made, `ipvtap libvirt ${name}`);
+		return made;
+	};
+	libvirtCommand('install', 'install the hook that libvirt calls').action(async (_options, self) =>
+		(await import('./commands/libvirt.js')).install(all(self)),
+	);
+	libvirtCommand('uninstall', 'remove it').action(async (_options, self) =>
+		(await import('./commands/libvirt.js')).uninstall(all(self)),
+	);
+	libvirtCommand('status', 'is it there, and is anything in its way').action(async (_options, self) =>
+		finish(await (await import('./commands/libvirt.js')).status(all(self))),
+	);
 
 	command('demo', 'real guests on a make-believe LAN, in throwaway namespaces', ['sudo ipvtap demo']).action(
 		async (_options, self) => finish(await (await import('./commands/demo.js')).demo(all(self))),

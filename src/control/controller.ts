@@ -8,11 +8,13 @@ import type { Config } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { type DomainRequest, Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
 import { LinkWatch } from './link-watch.js';
-import type { Listing, Master, Slave, Statistics } from './model.js';
+import type { Domain, Listing, Master, Slave, Statistics } from './model.js';
 import {
+	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
 	Registry,
@@ -30,6 +32,15 @@ export interface AttachRequest extends Omit<SlaveRequest, 'master'> {
 	master?: string;
 }
 
+export interface AttachOptions {
+	/** Asked before a port is opened for it. */
+	mayOpen: (master: string) => void;
+	/** Of that port. */
+	options?: MasterOptions;
+	/** May a TAP of its name be there already? */
+	adopt?: boolean;
+}
+
 interface ControllerEvents {
 	/** Something was added or removed. */
 	changed: [];
@@ -39,6 +50,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	readonly registry = new Registry();
 	readonly estate: Estate;
 	readonly serial = new Serial();
+	readonly domains: Domains;
 	readonly #watch: LinkWatch;
 	readonly #config: Config;
 	readonly #log: Logger;
@@ -50,6 +62,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		this.#log = log;
 		this.estate = new Estate(monitor, log);
 		this.#watch = new LinkWatch(this, monitor, log);
+		this.domains = new Domains(this, log);
 	}
 
 	listing(): Listing {
@@ -123,35 +136,69 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	/** Makes a slave, and its master's port if nobody has. @param mayOpen may it do that? */
 	attach(request: AttachRequest, mayOpen: (master: string) => void): Promise<Slave> {
 		return this.#change(async () => {
-			const master = request.master ?? defaultMaster(this.registry);
-			const record = this.registry.planSlave({ ...request, master });
-			checkClaimable(record.addresses);
-			const undo = new Undo();
-			try {
-				await this.#ensurePort(master, mayOpen, undo);
-				this.registry.addSlave(record);
-				undo.push(() => this.registry.removeSlave(record.name));
+			const { name } = await this.attachNow(request, { mayOpen });
+			return this.slave(name);
+		});
+	}
+
+	/** As `attach`; within `serial`. */
+	async attachNow(request: AttachRequest, options: AttachOptions): Promise<SlaveRecord> {
+		const master = request.master ?? defaultMaster(this.registry);
+		const record = this.registry.planSlave({ ...request, master });
+		checkClaimable(record.addresses);
+		const undo = new Undo();
+		try {
+			await this.#ensurePort(master, options, undo);
+			this.registry.addSlave(record);
+			undo.push(() => {
+				this.registry.removeSlave(record.name);
 				this.save();
-				undo.push(() => this.save());
+			});
+			this.save();
+			if (options.adopt && this.estate.adoptTap(record)) {
+				undo.push(() => this.estate.forgetTap(record.name));
+				undo.push(() => this.estate.unplug(record));
+			} else {
 				this.estate.makeTap(record);
 				undo.push(() => this.estate.deleteTap(record.name));
-				await this.estate.plug(record);
-			} catch (error) {
-				await undo.run(this.#log);
-				throw error;
 			}
-			this.#watch.expectClaim(record);
-			this.#log.info(
-				{ slave: record.name, master, ifname: record.ifname, addresses: record.addresses },
-				'slave attached',
-			);
-			return this.slave(record.name);
-		});
+			await this.estate.plug(record);
+		} catch (error) {
+			await undo.run(this.#log);
+			throw error;
+		}
+		this.#watch.expectClaim(record);
+		this.#log.info(
+			{ slave: record.name, master, ifname: record.ifname, addresses: record.addresses },
+			'slave attached',
+		);
+		return record;
 	}
 
 	detach(name: string): Promise<void> {
 		return this.#change(async () => {
+			if (!this.registry.slave(name) && this.domains.forget(name)) return;
 			await this.#remove(this.registry.requireSlave(name));
+		});
+	}
+
+	/** What libvirt's hook tells of a domain. */
+	putDomain(name: string, request: DomainRequest): Promise<Domain> {
+		return this.#change(() => this.domains.put(name, request));
+	}
+
+	/** The domain has ended. @param failed it never really started. */
+	removeDomain(name: string, failed: boolean): Promise<void> {
+		return this.#change(() => this.domains.remove(name, failed));
+	}
+
+	/** libvirt's name for the NIC that a slave is has become known. */
+	nameNic(name: string, alias: string): Promise<Slave> {
+		return this.#change(async () => {
+			const { domain } = this.registry.requireSlave(name);
+			if (domain) this.registry.changeSlave(name, { domain: { ...domain, alias } });
+			this.save();
+			return this.slave(name);
 		});
 	}
 
@@ -176,32 +223,38 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	/** Makes what the state file wants of what is there. What can't be made stays wanted, with its problem shown. */
-	adopt(state: { masters: MasterRecord[]; slaves: SlaveRecord[] }): Promise<void> {
+	adopt(state: { masters: MasterRecord[]; slaves: SlaveRecord[]; domains?: DomainRecord[] }): Promise<void> {
 		return this.#change(async () => {
 			for (const master of state.masters) this.registry.addMaster(master);
 			for (const slave of state.slaves) this.registry.addSlave(slave);
+			for (const domain of state.domains ?? []) this.registry.setDomain(domain);
 			for (const slave of state.slaves) this.#adoptTap(slave);
+			this.domains.adopt(state.domains ?? []);
 			for (const master of state.masters) await this.#watch.reopen(master.name);
 			await this.closeImplicit();
 			this.save();
 		});
 	}
 
-	/** Takes everything down, in order: slaves, ports, the state file. What fails is logged and doesn't stop the rest. */
+	/**
+	 * Takes everything down, in order: slaves, ports, the state file. What fails is logged and doesn't stop the rest.
+	 * The TAPs of libvirt's domains stay for the next daemon: a guest whose TAP is deleted has no way back to it.
+	 */
 	async close(): Promise<void> {
 		this.#closing = true;
 		await this.serial.run(async () => {
 			const undo = new Undo();
-			undo.push(() => removeState(this.#config.stateFile));
+			undo.push(() => this.#saveLasting());
 			for (const { name, hostInterface } of this.registry.masters()) {
 				if (hostInterface !== null) undo.push(() => this.estate.deleteHostInterface(hostInterface));
 				undo.push(() => this.estate.closePort(name));
 			}
 			for (const slave of this.registry.slaves()) {
-				undo.push(() => this.estate.deleteTap(slave.name));
+				if (!slave.domain) undo.push(() => this.estate.deleteTap(slave.name));
 				undo.push(() => this.estate.unplug(slave));
 			}
 			this.#watch.close();
+			this.domains.close();
 			await undo.run(this.#log);
 		});
 	}
@@ -225,7 +278,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	save(): void {
-		saveState(this.#config.stateFile, { masters: this.registry.masters(), slaves: this.registry.slaves() });
+		this.#saveState(this.registry.masters(), this.registry.slaves());
 	}
 
 	/** Ports that were opened for slaves that are gone by now. */
@@ -233,6 +286,20 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		for (const { name, implicit } of this.registry.masters()) {
 			if (implicit && this.registry.slaves(name).length === 0) await this.#close(name);
 		}
+	}
+
+	#saveLasting(): void {
+		const slaves = this.registry.slaves().filter(({ domain }) => domain);
+		const masters = this.registry
+			.masters()
+			.filter(({ name }) => slaves.some(({ master }) => master === name));
+		if (slaves.length + this.registry.domains().length > 0) this.#saveState(masters, slaves);
+		else removeState(this.#config.stateFile);
+	}
+
+	#saveState(masters: MasterRecord[], slaves: SlaveRecord[]): void {
+		const domains = this.registry.domains();
+		saveState(this.#config.stateFile, { masters, slaves, ...(domains.length > 0 ? { domains } : {}) });
 	}
 
 	#change<T>(task: () => Promise<T>): Promise<T> {
@@ -246,10 +313,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		const undo = new Undo();
 		try {
 			this.registry.addMaster(record);
-			undo.push(() => this.registry.removeMaster(name));
-			undo.push(() => this.estate.problems.delete(name));
+			undo.push(() => {
+				this.registry.removeMaster(name);
+				this.estate.problems.delete(name);
+				this.save();
+			});
 			this.save();
-			undo.push(() => this.save());
 			const warnings = await this.openPort(name);
 			this.#log.info(
 				{
@@ -287,14 +356,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		return [];
 	}
 
-	async #ensurePort(master: string, mayOpen: (master: string) => void, undo: Undo): Promise<void> {
+	async #ensurePort(master: string, { mayOpen, options = {} }: AttachOptions, undo: Undo): Promise<void> {
 		if (this.estate.port(master)) return;
 		if (this.registry.master(master)) {
 			await this.#watch.reopen(master, true);
 			return;
 		}
 		mayOpen(master);
-		await this.#open(master, {}, true);
+		await this.#open(master, options, true);
 		undo.push(() => this.#close(master));
 	}
 
@@ -327,10 +396,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	#adoptTap(slave: SlaveRecord): void {
-		const { name, ifname, ephemeral } = slave;
+		const { name, ifname, ephemeral, closed } = slave;
 		try {
 			const found = this.estate.adoptTap(slave);
-			if (ephemeral && !this.estate.tap(name)?.claimed) {
+			const waits = closed && found;
+			if (waits) this.#watch.expectClaim(slave);
+			if (ephemeral && !waits && !this.estate.tap(name)?.claimed) {
 				// Its QEMU ended, or never began, while nobody watched.
 				this.estate.deleteTap(name);
 				this.registry.removeSlave(name);

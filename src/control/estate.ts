@@ -11,6 +11,7 @@ import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { createTap } from '../sys/tap.js';
 import { inTime } from './in-time.js';
 import { checkMaster } from './master-checks.js';
+import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
 import { Port } from './port.js';
 import type { MasterRecord, SlaveRecord } from './registry.js';
@@ -19,6 +20,7 @@ export interface OpenPort {
 	/** The master as the kernel last described it. */
 	link: Link;
 	port: Port;
+	claim: MasterClaim;
 }
 
 export interface Tap {
@@ -72,23 +74,36 @@ export class Estate extends EventEmitter<EstateEvents> {
 	async openPort(record: MasterRecord): Promise<string[]> {
 		try {
 			const { link, warnings } = checkMaster(record.name, other => this.#isOwn(other));
-			const { mode, flag, offload, host, backlogFrames } = record;
-			const log = this.#log.child({ master: record.name });
-			const options = { mode, flag, offload, host, backlogFrames };
-			const port = await inTime(
-				Port.open(link, options, { monitor: this.#monitor, log }),
-				limits.portMs,
-				`open the port of ${link.name}`,
-			);
-			port.on('address', (slave: string, entry: AddressEntry, change: string) =>
-				log.info({ slave, ...entry }, `address ${change}`),
-			);
-			port.once('failed', (error: IpvtapError) => this.emit('failed', port, error));
-			this.#ports.set(record.name, { link, port });
+			const claim = await MasterClaim.take(link);
+			try {
+				const port = await this.#open(link, record);
+				port.once('failed', (error: IpvtapError) => this.emit('failed', port, error));
+				this.#ports.set(record.name, { link, port, claim });
+			} catch (error) {
+				claim.release();
+				throw error;
+			}
 			this.problems.delete(record.name);
 			return warnings;
 		} catch (error) {
 			this.problems.set(record.name, asIpvtapError(error).message);
+			throw error;
+		}
+	}
+
+	/** A port that opens when nobody waits for it any more is closed at once. */
+	async #open(link: Link, { mode, flag, offload, host, backlogFrames }: MasterRecord): Promise<Port> {
+		const log = this.#log.child({ master: link.name });
+		const options = { mode, flag, offload, host, backlogFrames };
+		const opening = Port.open(link, options, { monitor: this.#monitor, log });
+		try {
+			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
+			port.on('address', (slave: string, entry: AddressEntry, change: string) =>
+				log.info({ slave, ...entry }, `address ${change}`),
+			);
+			return port;
+		} catch (error) {
+			opening.then(late => late.close()).catch(() => undefined);
 			throw error;
 		}
 	}
@@ -99,8 +114,10 @@ export class Estate extends EventEmitter<EstateEvents> {
 		this.#ports.delete(master);
 		if (problem === undefined) this.problems.delete(master);
 		else this.problems.set(master, problem);
-		open?.port.removeAllListeners();
-		if (open) await inTime(open.port.close(), limits.portMs, `close the port of ${master}`);
+		if (!open) return;
+		open.port.removeAllListeners();
+		open.claim.release();
+		await inTime(open.port.close(), limits.portMs, `close the port of ${master}`);
 	}
 
 	/** A host slave's device that outlived its port. */
@@ -143,7 +160,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
 	async plug(record: SlaveRecord): Promise<void> {
-		const { name, mac, learn, addresses } = record;
+		const { name, mac, learn, addresses, closed } = record;
 		try {
 			const open = this.#ports.get(record.master);
 			const tap = this.#taps.get(name);
@@ -151,7 +168,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 				throw new IpvtapError('failed', this.problems.get(record.master) ?? `${record.master} is not up`);
 			if (!tap) throw new IpvtapError('failed', `${record.ifname} is gone`);
 			const { ifindex, name: ifname } = tap.link;
-			const slave = { name, ifname, ifindex, mac, learn, addresses };
+			const slave = { name, ifname, ifindex, mac, learn, addresses, open: !closed };
 			await inTime(open.port.addSlave(slave), limits.portMs, `plug '${name}' into ${record.master}`);
 			this.updateTap(name, requireLink(ifindex));
 			this.problems.delete(name);
@@ -159,6 +176,15 @@ export class Estate extends EventEmitter<EstateEvents> {
 			this.problems.set(name, asIpvtapError(error).message);
 			throw error;
 		}
+	}
+
+	/** Lets traffic pass a slave that was plugged in closed; one that has no place at the moment gets an open one. */
+	async open({ name, master }: SlaveRecord): Promise<void> {
+		const open = this.#ports.get(master);
+		if (!open || this.problems.has(name)) return;
+		await inTime(open.port.openSlave(name), limits.portMs, `open '${name}'`);
+		const tap = this.#taps.get(name);
+		if (tap) this.updateTap(name, requireLink(tap.link.ifindex));
 	}
 
 	async unplug(record: SlaveRecord): Promise<void> {

@@ -41,9 +41,10 @@ export class LinkWatch {
 	}
 
 	/** A slave of `run` that nobody opens is removed: that `run` was killed in between. */
-	expectClaim({ name, ephemeral }: SlaveRecord): void {
+	expectClaim({ name, ephemeral, domain }: SlaveRecord): void {
 		if (!ephemeral) return;
-		const timer = setTimeout(() => this.#queue(() => this.#dropUnclaimed(name)), limits.claimMs);
+		const patience = domain ? limits.domainClaimMs : limits.claimMs;
+		const timer = setTimeout(() => this.#queue(() => this.#dropUnclaimed(name)), patience);
 		this.#claims.set(name, timer);
 	}
 
@@ -89,7 +90,8 @@ export class LinkWatch {
 		return (
 			estate.slaveOf(link.ifindex) !== undefined ||
 			estate.masterOf(link.ifindex) !== undefined ||
-			registry.master(link.name) !== undefined
+			registry.master(link.name) !== undefined ||
+			registry.declared(link.name) !== undefined
 		);
 	}
 
@@ -113,7 +115,9 @@ export class LinkWatch {
 		if (slave !== undefined) return gone ? this.#tapGone(slave) : this.#tapChanged(slave, link);
 		const master = estate.masterOf(link.ifindex);
 		if (master !== undefined) return gone ? this.#masterGone(master) : this.#masterChanged(master, link);
-		if (!gone && registry.master(link.name) && !estate.port(link.name)) await this.reopen(link.name);
+		if (gone) return;
+		if (registry.master(link.name) && !estate.port(link.name)) await this.reopen(link.name);
+		await this.#controller.domains.adoptTap(link);
 	}
 
 	async #tapGone(name: string): Promise<void> {

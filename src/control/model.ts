@@ -39,6 +39,29 @@ export interface SlaveStats {
 /** `up`: its QEMU has the TAP open. `down`: the TAP exists, nobody holds it. */
 export type SlaveState = 'up' | 'down';
 
+/**
+ * A libvirt domain, from the hook's first call on: `incoming` and `starting` keep its NICs closed to traffic until
+ * it is `running`; a `saved` or `migrated` one has none, but its addresses stay reserved.
+ */
+export const domainStates = ['incoming', 'starting', 'running', 'saved', 'migrated'] as const;
+export type DomainState = (typeof domainStates)[number];
+
+/** Which of a domain's NICs a slave is. */
+export interface DomainNic {
+	name: string;
+	uuid: string;
+	/** libvirt's name for the NIC (`net0`); absent while it has none. */
+	alias?: string;
+}
+
+export interface Domain {
+	name: string;
+	uuid: string;
+	state: DomainState;
+	/** All that it declares; those that are plugged in are slaves of the same name. */
+	nics: { name: string; ifname: string; master: string; mac: string; addresses: string[] }[];
+}
+
 export interface Slave {
 	name: string;
 	master: string;
@@ -56,8 +79,10 @@ export interface Slave {
 	stats: SlaveStats;
 	/** User id that may open the TAP, and change this slave. */
 	owner: number;
-	/** Made by `run`: it goes with its QEMU. */
+	/** Made by `run`, or for a libvirt domain: it goes with its QEMU. */
 	ephemeral: boolean;
+	/** The libvirt domain that it is a NIC of; absent for others' slaves. */
+	domain?: DomainNic & { state: DomainState };
 	/** Why it doesn't work at the moment; absent when it does. */
 	problem?: string;
 }
@@ -84,6 +109,8 @@ export interface Master {
 export interface Listing {
 	masters: Master[];
 	slaves: Slave[];
+	/** libvirt domains whose metadata declares NICs; absent where there are none. */
+	domains?: Domain[];
 }
 
 /** `GET /v1/stats`: the counters alone. */

@@ -6,7 +6,7 @@
 import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
-import type { Flag, Mode } from './model.js';
+import type { DomainNic, DomainState, Flag, Mode } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 
 export interface MasterRecord {
@@ -34,8 +34,33 @@ export interface SlaveRecord {
 	queues: number;
 	/** User id that may open the TAP, and change this slave. */
 	owner: number;
-	/** Made by `run`: it goes with its QEMU. */
+	/** Made by `run`, or for a libvirt domain: it goes with its QEMU. */
 	ephemeral: boolean;
+	/** The libvirt domain that it is a NIC of. */
+	domain?: DomainNic;
+	/** Nothing passes until its domain runs. */
+	closed?: true;
+}
+
+/** A libvirt domain, as its hook last described it (domains.ts). */
+export interface DomainRecord {
+	name: string;
+	uuid: string;
+	state: DomainState;
+	/** What it was before it was started: that again, if the start fails. */
+	before?: 'saved' | 'migrated';
+	nics: DeclaredNic[];
+}
+
+export interface DeclaredNic {
+	/** Of the slave that it is, or will be. */
+	name: string;
+	ifname: string;
+	master: string;
+	mac: string;
+	addresses: string[];
+	learn: boolean;
+	queues: number;
 }
 
 export type MasterOptions = Partial<
@@ -51,6 +76,10 @@ export interface SlaveRequest {
 	learn?: boolean;
 	queues?: number;
 	ephemeral?: boolean;
+	/** Default: derived from the name. */
+	ifname?: string;
+	domain?: DomainNic;
+	closed?: true;
 }
 
 /** 5.3 of the design: what one master's slow path holds before it drops. */
@@ -59,6 +88,7 @@ export const defaultBacklogFrames = 1000;
 export class Registry {
 	readonly #masters = new Map<string, MasterRecord>();
 	readonly #slaves = new Map<string, SlaveRecord>();
+	readonly #domains = new Map<string, DomainRecord>();
 
 	/** In the order in which they were added. */
 	masters(): MasterRecord[] {
@@ -133,6 +163,41 @@ export class Registry {
 		this.#masters.delete(from);
 		this.#masters.set(to, { ...record, name: to });
 		for (const slave of this.slaves(from)) this.changeSlave(slave.name, { master: to });
+		for (const domain of this.domains()) {
+			const nics = domain.nics.map(nic => (nic.master === from ? { ...nic, master: to } : nic));
+			this.setDomain({ ...domain, nics });
+		}
+	}
+
+	domains(): DomainRecord[] {
+		return [...this.#domains.values()];
+	}
+
+	domain(name: string): DomainRecord | undefined {
+		return this.#domains.get(name);
+	}
+
+	/** The saved or migrated domain that a slave's name is kept for. */
+	reservation(slave: string): DomainRecord | undefined {
+		return this.#reservations().find(({ nic }) => nic.name === slave)?.domain;
+	}
+
+	setDomain(record: DomainRecord): void {
+		this.#domains.set(record.name, record);
+	}
+
+	removeDomain(name: string): void {
+		this.#domains.delete(name);
+	}
+
+	/** The NIC of a domain on its way or at work that has a TAP of this name, or waits for one. */
+	declared(ifname: string): { domain: DomainRecord; nic: DeclaredNic } | undefined {
+		for (const domain of this.#domains.values()) {
+			if (isReservation(domain)) continue;
+			const nic = domain.nics.find(one => one.ifname === ifname);
+			if (nic) return { domain, nic };
+		}
+		return undefined;
 	}
 
 	/**
@@ -156,18 +221,21 @@ export class Registry {
 				hint: "'show' and 'set' couldn't tell them apart; choose another name",
 			});
 		}
+		this.#checkReserved(name, request.domain);
 		const addresses = [...new Set((request.addresses ?? []).map(parseAddress))];
 		this.#checkAddresses(name, request.master, addresses);
 		return {
 			name,
 			master: checkInterfaceName(request.master),
-			ifname: deriveIfname(name, ifname => this.slaves().some(slave => slave.ifname === ifname)),
+			ifname: this.#planIfname(request),
 			mac: this.#planMac(request),
 			addresses,
 			learn: request.learn ?? addresses.length === 0,
 			queues: request.queues ?? 1,
 			owner: request.owner,
 			ephemeral: request.ephemeral ?? false,
+			...(request.domain === undefined ? {} : { domain: request.domain }),
+			...(request.closed === undefined ? {} : { closed: request.closed }),
 		};
 	}
 
@@ -221,6 +289,32 @@ export class Registry {
 		this.changeSlave(name, { addresses: [...kept, ...change.add] });
 	}
 
+	#planIfname({ name, ifname }: SlaveRequest): string {
+		const holder = (device: string) => this.slaves().find(slave => slave.ifname === device);
+		if (ifname === undefined)
+			return deriveIfname(name, device => (holder(device) ?? this.declared(device)) !== undefined);
+		const other = holder(ifname);
+		if (!other) return checkInterfaceName(ifname);
+		throw new IpvtapError('conflict', `the TAP ${ifname} is in use: slave '${other.name}' has it`, {
+			hint: `choose another name for the TAP, or detach that slave first: ipvtap detach ${other.name}`,
+		});
+	}
+
+	/** A saved domain finds its NICs' names free when it comes back. */
+	#checkReserved(name: string, domain: DomainNic | undefined): void {
+		const holder = this.reservation(name);
+		if (!holder || holder.name === domain?.name) return;
+		throw new IpvtapError('conflict', `the name '${name}' is in use: ${holdBy(holder)}`, {
+			hint: `choose another name, or give the reservation up: ipvtap detach ${name}`,
+		});
+	}
+
+	#reservations(): { domain: DomainRecord; nic: DeclaredNic }[] {
+		return this.domains()
+			.filter(isReservation)
+			.flatMap(domain => domain.nics.map(nic => ({ domain, nic })));
+	}
+
 	#planMac(request: SlaveRequest): string {
 		const holder = (mac: string) => this.slaves().find(slave => slave.mac === mac);
 		if (request.mac === undefined) {
@@ -250,7 +344,26 @@ export class Registry {
 				hint: `choose another, or take it from there first: ipvtap set ${other.name} --ip -${taken}`,
 			});
 		}
+		for (const { domain, nic } of this.#reservations()) {
+			if (nic.name === name) continue;
+			const taken = addresses.find(
+				address => nic.addresses.includes(address) && (nic.master === master || !isLinkLocal(address)),
+			);
+			if (taken === undefined) continue;
+			throw new IpvtapError('conflict', `the address ${taken} is in use: ${holdBy(domain)}`, {
+				hint: `choose another, or give the reservation up: ipvtap detach ${nic.name}`,
+			});
+		}
 	}
+}
+
+/** Does it only keep its place? */
+export function isReservation({ state }: DomainRecord): boolean {
+	return state === 'saved' || state === 'migrated';
+}
+
+function holdBy({ name, state }: DomainRecord): string {
+	return `it is kept for the ${state} domain ${quote(name)}`;
 }
 
 function known(kind: 'master' | 'slave', names: Map<string, unknown>): string {

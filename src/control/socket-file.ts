@@ -67,7 +67,8 @@ export class SocketFile {
 function lockBeside(path: string): Lock {
 	let lock: Lock | null;
 	try {
-		mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+		// What was made for the socket is for the group too, whatever the umask; what was there is left as it was.
+		if (mkdirSync(dirname(path), { recursive: true }) !== undefined) chmodSync(dirname(path), 0o755);
 		lock = Lock.acquire(`${path}.lock`, path);
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;

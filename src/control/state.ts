@@ -18,13 +18,15 @@ import { z } from 'zod';
 import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import { parseAddress } from './addresses.js';
-import { flags, modes } from './model.js';
+import { domainStates, flags, modes } from './model.js';
 import { checkInterfaceName, checkSlaveName, parseMac } from './names.js';
-import type { MasterRecord, SlaveRecord } from './registry.js';
+import type { DomainRecord, MasterRecord, SlaveRecord } from './registry.js';
 
 export interface State {
 	masters: MasterRecord[];
 	slaves: SlaveRecord[];
+	/** Absent: there are none. */
+	domains?: DomainRecord[];
 }
 
 /** What was found: the state, or where the unreadable file is now, and why it couldn't be read. */
@@ -112,6 +114,9 @@ const master = z.strictObject({
 	hostInterface: checkedBy(checkInterfaceName).nullable(),
 });
 
+/** libvirt refuses only '/', a leading '.' and control characters. */
+const domainName = z.string().min(1).max(255);
+
 const slave = z.strictObject({
 	name: checkedBy(checkSlaveName),
 	master: checkedBy(checkInterfaceName),
@@ -122,12 +127,35 @@ const slave = z.strictObject({
 	queues: z.int().min(1).max(limits.queues),
 	owner: z.int().min(0),
 	ephemeral: z.boolean(),
+	domain: z
+		.strictObject({ name: domainName, uuid: z.string().max(36), alias: z.string().max(255).exactOptional() })
+		.exactOptional(),
+	closed: z.literal(true).exactOptional(),
+});
+
+const domain = z.strictObject({
+	name: domainName,
+	uuid: z.string().max(36),
+	state: z.enum(domainStates),
+	before: z.enum(['saved', 'migrated']).exactOptional(),
+	nics: z.array(
+		slave.pick({
+			name: true,
+			ifname: true,
+			master: true,
+			mac: true,
+			addresses: true,
+			learn: true,
+			queues: true,
+		}),
+	),
 });
 
 const file = z.strictObject({
 	version: z.literal(version),
 	masters: z.array(master),
 	slaves: z.array(slave),
+	domains: z.array(domain).exactOptional(),
 });
 
 function parseState(text: string): State {
@@ -136,14 +164,14 @@ function parseState(text: string): State {
 		const issue = parsed.error.issues[0];
 		throw new IpvtapError('failed', `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
 	}
-	const { masters, slaves } = parsed.data;
+	const { masters, slaves, domains } = parsed.data;
 	const orphan = slaves.find(one => !masters.some(other => other.name === one.master));
 	if (orphan)
 		throw new IpvtapError('failed', `slave '${orphan.name}' has a master that isn't there: ${orphan.master}`);
 	const names = [...masters, ...slaves].map(one => one.name);
 	const twice = names.find((name, index) => names.indexOf(name) !== index);
 	if (twice !== undefined) throw new IpvtapError('failed', `'${twice}' is there twice`);
-	return { masters, slaves };
+	return { masters, slaves, ...(domains === undefined ? {} : { domains }) };
 }
 
 function fileError(what: string, path: string, error: unknown): IpvtapError {

@@ -4,8 +4,8 @@ import { vhostAvailable } from '../../qemu/vhost.js';
 import { IFF_LOWER_UP } from '../sys/netlink/link.js';
 import { familyOf } from './addresses.js';
 import type { Estate } from './estate.js';
-import type { AddressEntry, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
-import type { MasterRecord, Registry, SlaveRecord } from './registry.js';
+import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
+import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
 import { effectiveOffload } from './supported.js';
 import { canOpen } from './users.js';
 
@@ -35,7 +35,7 @@ export function viewSlave(
 	record: SlaveRecord,
 	vhost = vhostAvailable(),
 ): Slave {
-	const { name, master, ifname, mac, learn, queues, owner, ephemeral } = record;
+	const { name, master, ifname, mac, learn, queues, owner, ephemeral, domain } = record;
 	const { mode, offload } = registry.requireMaster(master);
 	const tap = estate.tap(name);
 	const problem = estate.problems.get(name) ?? estate.problems.get(master);
@@ -54,15 +54,35 @@ export function viewSlave(
 		stats: plugged?.slaveStats(name) ?? noStats(),
 		owner,
 		ephemeral,
+		...(domain === undefined
+			? {}
+			: { domain: { ...domain, state: registry.domain(domain.name)?.state ?? 'running' } }),
 		...(problem === undefined ? {} : { problem }),
 	};
 }
 
 export function viewAll(registry: Registry, estate: Estate): Listing {
 	const vhost = vhostAvailable();
+	const domains = registry.domains().map(viewDomain);
 	return {
 		masters: registry.masters().map(record => viewMaster(registry, estate, record)),
 		slaves: registry.slaves().map(record => viewSlave(registry, estate, record, vhost)),
+		...(domains.length > 0 ? { domains } : {}),
+	};
+}
+
+export function viewDomain({ name, uuid, state, nics }: DomainRecord): Domain {
+	return {
+		name,
+		uuid,
+		state,
+		nics: nics.map(({ name: nic, ifname, master, mac, addresses }) => ({
+			name: nic,
+			ifname,
+			master,
+			mac,
+			addresses,
+		})),
 	};
 }
 

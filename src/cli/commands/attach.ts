@@ -9,19 +9,25 @@ import type { Slave } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { requireSameNamespace } from '../namespace.js';
 import { note, print } from '../output.js';
-import { type SlaveOptions, slaveBody, slavePath, summary } from '../slaves.js';
+import { type SlaveOptions, slaveBody } from '../slave-request.js';
+import { slavePath, summary } from '../slave-text.js';
 
 interface AttachOptions extends SlaveOptions {
 	json?: boolean;
 	owner?: string;
 	format: string;
 	qmp?: string;
+	domain?: string;
 }
 
 export async function attach(name: string, options: AttachOptions): Promise<void> {
-	const { json = false, owner, qmp } = options;
+	const { json = false, owner, qmp, domain } = options;
 	const format = checkFormat(options.format);
 	const body = { ...slaveBody(name, options), owner };
+	if (domain !== undefined) {
+		const { plugIntoDomain } = await import('./libvirt-plug.js');
+		return plugIntoDomain(name, domain, body, json);
+	}
 	const config = readConfig();
 	const slave = await ask<Slave>(config, 'PUT', slavePath(name), body);
 	const words = await orTakeBack(config, name, async () => {

@@ -5,13 +5,17 @@ import type { Slave } from '../../control/model.js';
 import { checkSlaveName } from '../../control/names.js';
 import { IpvtapError } from '../../errors.js';
 import { print } from '../output.js';
-import { slavePath } from '../slaves.js';
+import { slavePath } from '../slave-text.js';
 
 export async function detach(
 	name: string,
-	{ json = false, qmp }: { json?: boolean; qmp?: string },
+	{ json = false, qmp, domain }: { json?: boolean; qmp?: string; domain?: string },
 ): Promise<void> {
 	checkSlaveName(name);
+	if (domain !== undefined) {
+		const { unplugFromDomain } = await import('./libvirt-plug.js');
+		return unplugFromDomain(name, domain, json);
+	}
 	const config = readConfig();
 	if (qmp !== undefined) {
 		// Asked first: what isn't ours is not unplugged from anything.

@@ -1,18 +1,23 @@
 /** `ipvtap list`: what there is. Without a daemon that is nothing, which is no error. */
 import { readConfig } from '../../config.js';
 import { askIfAny } from '../../control/autostart.js';
-import type { Listing, Master, Slave } from '../../control/model.js';
+import type { Domain, Listing, Master, Slave } from '../../control/model.js';
 import { bytes, sum, table } from '../format.js';
 import { hasColour, print } from '../output.js';
-import { addressList } from '../slaves.js';
+import { addressList, domainText } from '../slave-text.js';
 
 export async function list({ json = false }: { json?: boolean }): Promise<void> {
 	const listing = (await askIfAny<Listing>(readConfig(), 'GET', '/v1/list')) ?? { masters: [], slaves: [] };
 	print(json, listing, listText(listing, hasColour(process.stdout)));
 }
 
-export function listText({ masters, slaves }: Listing, colour: boolean): string {
-	const text = `${table(masterColumns, masters.map(masterRow), colour)}\n${table(slaveColumns, slaves.map(slaveRow), colour)}`;
+export function listText({ masters, slaves, domains = [] }: Listing, colour: boolean): string {
+	const away = domains.filter(({ name }) => !slaves.some(({ domain }) => domain?.name === name));
+	const text = [
+		table(masterColumns, masters.map(masterRow), colour),
+		slaveTable(slaves, colour),
+		...(away.length > 0 ? [table(domainColumns, away.map(domainRow), colour)] : []),
+	].join('\n');
 	const problems = [...masters, ...slaves].filter(({ problem }) => problem !== undefined);
 	return text + problems.map(({ name, problem }) => `\n${name}: ${problem}\n`).join('');
 }
@@ -39,6 +44,21 @@ const slaveColumns = [
 	{ title: 'DROPS', right: true },
 	{ title: 'ADDRESSES' },
 ];
+
+/** Domains of which nothing is plugged in; what is kept for the saved ones can be given up by these names. */
+const domainColumns = [{ title: 'DOMAIN' }, { title: 'STATE' }, { title: 'DECLARES' }];
+
+function domainRow({ name, state, nics }: Domain): string[] {
+	const declared = nics.map(nic => [nic.name, ...nic.addresses].join(' '));
+	return [name, state, declared.join(', ')];
+}
+
+/** With libvirt's domains in a column of their own, where there are any. */
+function slaveTable(slaves: Slave[], colour: boolean): string {
+	if (!slaves.some(({ domain }) => domain)) return table(slaveColumns, slaves.map(slaveRow), colour);
+	const rows = slaves.map(slave => [...slaveRow(slave), domainText(slave) ?? '-']);
+	return table([...slaveColumns, { title: 'DOMAIN' }], rows, colour);
+}
 
 function masterRow(master: Master): string[] {
 	const { name, state, problem, mode, flag, offload, host, mac, slaves } = master;

@@ -12,7 +12,8 @@ import type { Listing, Slave } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { requireSameNamespace } from '../namespace.js';
 import { note, print } from '../output.js';
-import { type SlaveOptions, slaveBody, slavePath, summary } from '../slaves.js';
+import { type SlaveOptions, slaveBody } from '../slave-request.js';
+import { slavePath, summary } from '../slave-text.js';
 
 interface RunOptions extends SlaveOptions {
 	json?: boolean;

@@ -6,7 +6,7 @@ import type { Flag, Master, Mode, Slave } from '../../control/model.js';
 import { checkInterfaceName, checkSlaveName } from '../../control/names.js';
 import { IpvtapError } from '../../errors.js';
 import { print } from '../output.js';
-import { addressList, slavePath } from '../slaves.js';
+import { addressList, slavePath } from '../slave-text.js';
 
 interface SetOptions {
 	json?: boolean;

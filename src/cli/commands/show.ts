@@ -5,7 +5,7 @@ import type { Master, Slave, SlaveStats } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { bytes, details, reasons } from '../format.js';
 import { print } from '../output.js';
-import { addressText, slavePath } from '../slaves.js';
+import { addressText, domainText, slavePath } from '../slave-text.js';
 
 export async function show(name: string, { json = false }: { json?: boolean }): Promise<void> {
 	const found = await find(name);
@@ -33,6 +33,7 @@ function slaveText(slave: Slave): string {
 		['slave', slave.name],
 		['master', `${slave.master} (mode ${slave.mode}, offload ${slave.offload})`],
 		['state', stateText(slave)],
+		['domain', domainText(slave)],
 		[
 			'TAP',
 			`${slave.ifname} (interface ${slave.ifindex}, ${slave.queues} queue${slave.queues > 1 ? 's' : ''}, owner ${slave.owner})`,
@@ -53,7 +54,7 @@ function masterText(master: Master): string {
 		['mode', master.mode],
 		['flag', master.flag],
 		['offload', master.offload],
-		['host', master.host ?? 'kept apart'],
+		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
 		['MAC', master.mac],
 		['MTU', String(master.mtu)],
 		['slaves', String(master.slaves)],

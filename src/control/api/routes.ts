@@ -4,7 +4,7 @@ import type { Info } from '../model.js';
 import { userId } from '../users.js';
 import { type Actor, requireOwner, requirePrivilege } from './access.js';
 import { metrics, metricsType } from './metrics.js';
-import { masterBody, masterChange, parseBody, slaveBody, slaveChange } from './schema.js';
+import { domainBody, masterBody, masterChange, parseBody, slaveBody, slaveChange } from './schema.js';
 import type { ApiResponse, Route } from './server.js';
 
 export function apiRoutes(controller: Controller, info: () => Info): Route[] {
@@ -59,17 +59,38 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			method: 'PATCH',
 			path: '/v1/slaves/:name',
 			handle: async ({ name, body, actor }) => {
-				const change = parseBody(slaveChange, body);
+				const { alias, ...change } = given(parseBody(slaveChange, body));
 				requireOwner(actor, registry.requireSlave(name).owner, `change the slave '${name}'`);
-				return { body: await controller.setSlave(name, given(change)) };
+				if (alias !== undefined) return { body: await controller.nameNic(name, alias) };
+				return { body: await controller.setSlave(name, change) };
 			},
 		},
 		{
 			method: 'DELETE',
 			path: '/v1/slaves/:name',
 			handle: async ({ name, actor }) => {
-				requireOwner(actor, registry.requireSlave(name).owner, `detach the slave '${name}'`);
+				const reserved = registry.reservation(name) !== undefined;
+				const owner = reserved ? 0 : registry.requireSlave(name).owner;
+				requireOwner(actor, owner, `detach the slave '${name}'`);
 				await controller.detach(name);
+				return { body: { name, removed: true } };
+			},
+		},
+		{
+			method: 'PUT',
+			path: '/v1/domains/:name',
+			handle: async ({ name, body, actor }) => {
+				const request = parseBody(domainBody, body);
+				requirePrivilege(actor, `speak for the domain ${name}`);
+				return { body: await controller.putDomain(name, request) };
+			},
+		},
+		{
+			method: 'DELETE',
+			path: '/v1/domains/:name',
+			handle: async ({ name, query, actor }) => {
+				requirePrivilege(actor, `speak for the domain ${name}`);
+				await controller.removeDomain(name, query.get('failed') === 'true');
 				return { body: { name, removed: true } };
 			},
 		},

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { limits } from '../../config.js';
 import { IpvtapError } from '../../errors.js';
-import { flags, modes } from '../model.js';
+import { domainStates, flags, modes } from '../model.js';
 import { quote } from '../names.js';
 
 const offload = z.string().min(1).max(4096);
@@ -36,11 +36,45 @@ export const slaveBody = z.strictObject({
 	queues: z.int().min(1).max(limits.queues).optional(),
 	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
 	ephemeral: z.boolean().optional(),
+	domain: z.strictObject({ name: z.string().min(1).max(255), uuid: z.string().max(36) }).optional(),
 });
 
-/** `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove. */
+/** `PUT /v1/domains/:name`: what libvirt's hook read from the domain's XML, and what becomes of the domain. */
+export const domainBody = z.strictObject({
+	uuid: z.string().max(36),
+	state: z.enum(domainStates),
+	nics: z
+		.array(
+			z.strictObject({
+				at: z.string().max(1000),
+				target: z.string().max(255),
+				master: z.string().max(255),
+				mode: z.enum(modes).exactOptional(),
+				flag: z.enum(flags).exactOptional(),
+				addresses,
+				learn: z.boolean().exactOptional(),
+				mac: z.string().max(100),
+				mtu: z.int().min(68).max(65521).exactOptional(),
+				queues: z.int().min(1).max(limits.queues),
+				vhost: z.boolean().exactOptional(),
+				alias: z.string().max(255).exactOptional(),
+				present: z.boolean(),
+			}),
+		)
+		.max(64),
+});
+
+/**
+ * `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove; or libvirt's
+ * name for the NIC, once it is known.
+ */
 export const slaveChange = z
-	.strictObject({ addresses: addresses.optional(), add: addresses.optional(), remove: addresses.optional() })
+	.strictObject({
+		addresses: addresses.optional(),
+		add: addresses.optional(),
+		remove: addresses.optional(),
+		alias: z.string().max(255).optional(),
+	})
 	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {
 		error: 'addresses excludes add and remove',
 	});

@@ -134,6 +134,21 @@ test('no command at all shows the help on stderr', async t => {
 	t.regex(stderr, /\nerror: no command is given\nhint: /);
 });
 
+/** Of design 4, as far as this version has them. */
+const contract = [
+	'run',
+	'up',
+	'down',
+	'attach',
+	'detach',
+	'set',
+	'list|ls',
+	'show',
+	'stats',
+	'daemon',
+	'demo',
+];
+
 test('the version and the help are on stdout', async t => {
 	const { run } = place(t);
 	t.deepEqual(await run('--version'), { status: 0, stdout: `${packageVersion()}\n`, stderr: '' });
@@ -141,20 +156,7 @@ test('the version and the help are on stdout', async t => {
 	t.is(help.status, 0);
 	t.regex(help.stdout, /^Examples:\n {2}sudo ipvtap run /);
 	const commands = [...help.stdout.matchAll(/^ {2}([a-z|]+) (\[|\[options\])/gm)].map(match => match[1]);
-	t.deepEqual(commands, [
-		'run',
-		'up',
-		'down',
-		'attach',
-		'detach',
-		'set',
-		'list|ls',
-		'show',
-		'stats',
-		'daemon',
-		'demo',
-		'help',
-	]);
+	for (const name of contract) t.true(commands.includes(name), name);
 	for (const command of commands.slice(0, -1).map(name => name?.split('|')[0] as string)) {
 		const { status, stdout } = await run(command, '--help');
 		t.is(status, 0);

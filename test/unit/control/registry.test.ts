@@ -23,6 +23,7 @@ test('a master has defaults, and what was said', t => {
 		host: false,
 		backlogFrames: 1000,
 		implicit: true,
+		hostInterface: null,
 	});
 	t.deepEqual(registry.masters(), []);
 });

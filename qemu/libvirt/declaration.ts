@@ -1,0 +1,214 @@
+/**
+ * The NICs that a domain declares in its metadata, each put together with libvirt's own `<interface>` of the same
+ * target (docs/libvirt.md). All of it is looked at before anything is made, and every fault is told with the XML
+ * path, what was found there and what is allowed. Addresses and names that are well-formed may still be refused by
+ * the daemon, which knows the others; it is told the path for that. Pure.
+ */
+import { isIP } from 'node:net';
+import { flags, modes } from '../../src/control/model.js';
+import type { Domain, DomainInterface } from './domain.js';
+import type { XmlElement } from './xml.js';
+
+/** One NIC, as the daemon's `PUT /v1/domains/NAME` takes it. */
+export interface NicDeclaration {
+	/** Where it is declared, for messages. */
+	at: string;
+	/** The TAP's name, which is the NIC's identity in both places. */
+	target: string;
+	master: string;
+	mode?: string;
+	flag?: string;
+	addresses: string[];
+	learn?: boolean;
+	mac: string;
+	mtu?: number;
+	queues: number;
+	/** Said by `<driver name=…>`; left out, libvirt decides. */
+	vhost?: boolean;
+	/** libvirt's name for it, once the domain runs. */
+	alias?: string;
+	/** Has the domain an interface for it now, or may one be plugged in later? */
+	present: boolean;
+}
+
+export interface Declaration {
+	nics: NicDeclaration[];
+	/** `PATH: found …, allowed: …`, a line each. */
+	faults: string[];
+}
+
+/** @returns undefined for a domain that declares nothing: it is none of ipvtap's business. */
+export function readDeclaration(domain: Domain): Declaration | undefined {
+	const { declaration } = domain;
+	if (declaration === undefined) return undefined;
+	const faults = new Faults();
+	faults.only(declaration, [], ['nic']);
+	const elements = declaration.children.filter(({ name }) => name === 'nic');
+	if (elements.length === 0) faults.add(declaration.path, 'no NIC', 'one or more <nic> elements');
+	const nics = elements.map(element => readNic(element, domain, faults));
+	refuseTwice(nics, faults);
+	refuseContradictions(nics, faults);
+	return { nics, faults: faults.lines };
+}
+
+class Faults {
+	readonly lines: string[] = [];
+
+	add(path: string, found: string | undefined, allowed: string): void {
+		this.lines.push(`${path}: found ${found ?? 'nothing'}, allowed: ${allowed}`);
+	}
+
+	/** A slip of the pen is never taken for a wish, nor silently for none. */
+	only(element: XmlElement, attributes: readonly string[], children: readonly string[]): void {
+		for (const name of element.attributes.keys()) {
+			if (attributes.includes(name)) continue;
+			this.add(`${element.path}/@${name}`, 'an unknown attribute', attributes.join(', ') || 'none');
+		}
+		for (const child of element.children) {
+			if (child.namespace === element.namespace && children.includes(child.name)) continue;
+			this.add(child.path, `an unknown element <${child.qualified}>`, children.join(', ') || 'none');
+		}
+	}
+}
+
+function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclaration {
+	const { path, attributes } = element;
+	faults.only(element, ['target', 'master', 'mode', 'flag', 'learn', 'mac'], ['ip']);
+	const word = (name: string, allowed: readonly string[]): string | undefined => {
+		const value = attributes.get(name);
+		if (value !== undefined && !allowed.includes(value))
+			faults.add(`${path}/@${name}`, quoted(value), allowed.map(quoted).join(', '));
+		return value;
+	};
+	const target = deviceName(element, 'target', faults);
+	const [mode, flag, learn] = [word('mode', modes), word('flag', flags), word('learn', ['on', 'off'])];
+	const nic = {
+		at: path,
+		target,
+		master: deviceName(element, 'master', faults),
+		...given('mode', mode),
+		...given('flag', flag),
+		...given('learn', learn === undefined ? undefined : learn === 'on'),
+		addresses: element.children.filter(({ name }) => name === 'ip').map(ip => readAddress(ip, faults)),
+	};
+	checkTarget(`${path}/@target`, target, faults);
+	const device = domain.interfaces.find(one => one.target === target);
+	const own = attributes.get('mac');
+	if (device) {
+		if (own !== undefined) faults.add(`${path}/@mac`, quoted(own), `none: the MAC is that of ${device.path}`);
+		return { ...nic, ...readDevice(device, faults), present: true };
+	}
+	if (own === undefined && target !== '') {
+		const targets = domain.interfaces.filter(({ type }) => type === 'ethernet').map(one => one.target);
+		faults.add(
+			`${path}/@target`,
+			quoted(target),
+			`the <target dev> of an <interface type='ethernet'> of this domain (${targets.map(one => quoted(one ?? '')).join(', ') || 'it has none'}); or mac='…' beside it, for a NIC that is plugged in later`,
+		);
+	}
+	const mac = own === undefined ? '' : checkMac(`${path}/@mac`, own, faults);
+	return { ...nic, mac, queues: 1, present: false };
+}
+
+function readDevice(
+	device: DomainInterface,
+	faults: Faults,
+): Pick<NicDeclaration, 'mac' | 'mtu' | 'queues' | 'vhost' | 'alias'> {
+	const { path, type, managed, mac, mtu, queues, driver, alias } = device;
+	if (type !== 'ethernet') faults.add(`${path}/@type`, quoted(type), "'ethernet'");
+	if (managed !== 'no') faults.add(`${path}/target/@managed`, managed && quoted(managed), "'no'");
+	return {
+		mac: checkMac(`${path}/mac/@address`, mac, faults),
+		...given('mtu', mtu === undefined ? undefined : number(`${path}/mtu/@size`, mtu, 68, 65521, faults)),
+		queues: queues === undefined ? 1 : number(`${path}/driver/@queues`, queues, 1, 256, faults),
+		...given('vhost', driver === undefined ? undefined : driver === 'vhost'),
+		...given('alias', alias),
+	};
+}
+
+/** What the kernel takes (dev_valid_name), less `%`, which it and libvirt take for a pattern. */
+function deviceName(element: XmlElement, attribute: string, faults: Faults): string {
+	const value = element.attributes.get(attribute);
+	if (
+		value !== undefined &&
+		/^[^\s/:%]+$/.test(value) &&
+		Buffer.byteLength(value) <= 15 &&
+		!/^\.\.?$/.test(value)
+	)
+		return value;
+	const allowed = "an interface's name, 1 to 15 bytes without '/', ':', '%' and white space";
+	faults.add(`${element.path}/@${attribute}`, value === undefined ? undefined : quoted(value), allowed);
+	return '';
+}
+
+/** The slave's name is the target without `ipvt-` (docs/libvirt.md). */
+function checkTarget(path: string, target: string, faults: Faults): void {
+	if (target === '') return;
+	if (/^(vnet|vif|macvtap|macvlan)\d/.test(target))
+		faults.add(path, quoted(target), "a name that libvirt doesn't give out itself, such as 'ipvt-web1'");
+	if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(target.replace(/^ipvt-/, '')))
+		faults.add(path, quoted(target), "A-Z a-z 0-9 _ . - with a letter or digit first, or behind 'ipvt-'");
+}
+
+function readAddress(element: XmlElement, faults: Faults): string {
+	const { path, text } = element;
+	faults.only(element, [], []);
+	const address = text.trim();
+	const [bare = '', prefix] = address.split('/');
+	const family = isIP(bare);
+	const whole = family === 4 ? '32' : '128';
+	if (family === 0 || bare.includes('%') || (prefix !== undefined && prefix !== whole))
+		faults.add(path, quoted(address), 'one IPv4 or IPv6 address without a prefix length');
+	return address;
+}
+
+function checkMac(path: string, mac: string | undefined, faults: Faults): string {
+	if (mac !== undefined && /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(mac)) return mac.toLowerCase();
+	faults.add(path, mac && quoted(mac), "a unicast MAC such as '52:54:00:12:34:56'");
+	return '';
+}
+
+function number(path: string, text: string, min: number, max: number, faults: Faults): number {
+	const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+	if (value >= min && value <= max) return value;
+	faults.add(path, quoted(text), `${min} to ${max}`);
+	return min;
+}
+
+/** Two NICs can't be one TAP, nor have one address. */
+function refuseTwice(nics: NicDeclaration[], faults: Faults): void {
+	const addresses = new Set<string>();
+	for (const [index, { at, target, addresses: own }] of nics.entries()) {
+		if (target !== '' && nics.findIndex(other => other.target === target) < index)
+			faults.add(`${at}/@target`, quoted(target), 'each target once');
+		for (const address of own) {
+			if (addresses.has(address)) faults.add(`${at}/ip`, quoted(address), 'each address once');
+			addresses.add(address);
+		}
+	}
+}
+
+/** Mode and flag are the master's, so two NICs on one master can't want different ones. */
+function refuseContradictions(nics: NicDeclaration[], faults: Faults): void {
+	for (const key of ['mode', 'flag'] as const) {
+		for (const [index, nic] of nics.entries()) {
+			const before = nics
+				.slice(0, index)
+				.find(other => other.master === nic.master && other[key] !== undefined);
+			if (before === undefined || nic[key] === undefined || nic[key] === before[key]) continue;
+			faults.add(
+				`${nic.at}/@${key}`,
+				quoted(nic[key]),
+				`'${before[key]}', as ${before.at} has it for ${nic.master}`,
+			);
+		}
+	}
+}
+
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+	return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
+}
+
+function quoted(text: string): string {
+	return `'${text.length > 80 ? `${text.slice(0, 77)}...` : text}'`;
+}

@@ -1,0 +1,71 @@
+/** The hook's request to the daemon: as src/control/client.ts, with nothing to load but what one request needs. */
+import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { IpvtapError, isErrorCode } from '../../src/errors.js';
+
+const socketPath = process.env.IPVTAP_SOCKET || '/run/ipvtap/ipvtap.sock';
+const retryMs = 50;
+
+/**
+ * @param options.patienceMs how long to try again where nobody listens.
+ * @throws IpvtapError: the daemon's own, or `daemon-unreachable`.
+ */
+export async function tell(
+	method: string,
+	path: string,
+	body?: unknown,
+	{ patienceMs = 0 }: { patienceMs?: number } = {},
+): Promise<void> {
+	const sent = body === undefined ? '' : JSON.stringify(body);
+	for (const until = performance.now() + patienceMs; ; ) {
+		try {
+			const { status, text } = await exchange(method, path, sent);
+			if (status < 400) return;
+			throw told(text);
+		} catch (error) {
+			if (error instanceof IpvtapError) throw error;
+			if (performance.now() >= until) throw unreachable(error as NodeJS.ErrnoException);
+			// There is nothing to wait for but a socket that isn't there.
+			await sleep(retryMs);
+		}
+	}
+}
+
+function exchange(method: string, path: string, body: string): Promise<{ status: number; text: string }> {
+	return new Promise((resolve, reject) => {
+		const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+		const outgoing = request({ socketPath, method, path, headers, agent: false }, response => {
+			let text = '';
+			response.setEncoding('utf8');
+			response.on('data', (chunk: string) => {
+				text += chunk;
+			});
+			response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+			response.on('error', reject);
+		});
+		outgoing.on('error', reject);
+		outgoing.end(body);
+	});
+}
+
+function told(text: string): IpvtapError {
+	try {
+		const { code, message, hint } = (
+			JSON.parse(text) as { error: { code: unknown; message: string; hint?: string } }
+		).error;
+		return new IpvtapError(isErrorCode(code) ? code : 'failed', message, hint === undefined ? {} : { hint });
+	} catch {
+		return new IpvtapError('daemon-unreachable', `${socketPath} is not ipvtap's: its answer makes no sense`);
+	}
+}
+
+function unreachable(cause: NodeJS.ErrnoException): IpvtapError {
+	const why =
+		cause.code === 'ENOENT'
+			? 'there is no such socket'
+			: `nobody listens there (${cause.code ?? cause.message})`;
+	return new IpvtapError('daemon-unreachable', `can't reach ipvtapd at ${socketPath}: ${why}`, {
+		hint: 'start the daemon first (sudo ipvtapd), and let it start before libvirt at boot; see: ipvtap libvirt status',
+		cause,
+	});
+}

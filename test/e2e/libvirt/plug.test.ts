@@ -1,0 +1,106 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { until } from '../../../src/lab/wait.js';
+import { assertClean } from './clean.js';
+import { interfaceXml } from './domain-xml.js';
+import { LibvirtHost } from './libvirt-host.js';
+
+const web1 = { target: 'ipvt-web1', mac: '52:54:00:00:00:11', addresses: ['192.0.2.11'] };
+
+let host: LibvirtHost;
+test.before(async () => {
+	host = await LibvirtHost.create();
+});
+test.after.always(() => host?.close());
+test.afterEach.always(t => assertClean(t, host));
+
+/** A domain whose guest is up; gives back a way to run commands in it. */
+async function booted(nics = [web1]): Promise<(script: string) => Promise<string>> {
+	const agent = await host.boot({ name: 'web', nics });
+	return async script => (await agent.run(script, 20_000)).out;
+}
+
+const waitForEth1 = 'for _ in $(seq 200); do [ -e /sys/class/net/eth1 ] && break; usleep 20000; done';
+
+test.serial('attach --domain plugs in and detach --domain unplugs, in one command each', async t => {
+	const inGuest = await booted();
+	await host.ipvtap('attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web');
+	t.like(await host.slave('web2'), { state: 'up', domain: { name: 'web', state: 'running', alias: 'net1' } });
+	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.12/24 dev eth1`);
+	await host.answers('192.0.2.12');
+	t.regex(await host.virsh('domiflist', 'web'), /ipvt-web2 +ethernet/);
+	await host.ipvtap('detach', 'web2', '--domain', 'web');
+	t.is(await host.slave('web2'), undefined);
+	t.notRegex(await host.virsh('domiflist', 'web'), /ipvt-web2/);
+	t.true(await host.pings('192.0.2.11'));
+});
+
+test.serial('attach --domain takes back what libvirt refuses', async t => {
+	await host.define({ name: 'web', nics: [web1] });
+	const shutOff = await host.tryIpvtap('attach', 'web2', '--master', 'eth0', '--domain', 'web', '--json');
+	t.is(shutOff.rc, 1);
+	t.regex(shutOff.err, /^error: virsh attach-device: .*domain is not running/);
+	const nobody = await host.tryIpvtap('attach', 'web2', '--master', 'eth0', '--domain', 'nobody');
+	t.is(nobody.rc, 3);
+	t.regex(nobody.err, /^error: virsh dumpxml: .*nobody/);
+	t.deepEqual((await host.list()).slaves, []);
+	t.deepEqual(await host.traces(), []);
+});
+
+test.serial('what --format libvirt prints is taken by virsh attach-device as it is', async t => {
+	const inGuest = await booted();
+	const xml = await host.ipvtap(
+		'attach',
+		'web2',
+		'--master',
+		'eth0',
+		'--ip',
+		'192.0.2.12',
+		'--format',
+		'libvirt',
+	);
+	const file = join(host.lan.folder, 'nic.xml');
+	writeFileSync(file, xml);
+	await host.virsh('attach-device', 'web', file);
+	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.12/24 dev eth1`);
+	await host.answers('192.0.2.12');
+	await host.virsh('detach-device', 'web', file);
+	await until('QEMU to let go', 10_000, async () => (await host.slave('web2'))?.state === 'down');
+	t.notRegex(await host.virsh('domiflist', 'web'), /ipvt-web2/);
+	await host.ipvtap('detach', 'web2');
+});
+
+test.serial(
+	'detach-device alone removes a slave of the domain; what is declared comes back by itself',
+	async t => {
+		const inGuest = await booted();
+		const file = join(host.lan.folder, 'nic.xml');
+		writeFileSync(file, interfaceXml(web1));
+		await host.virsh('detach-device', 'web', file);
+		await until('the slave to go', 10_000, async () => (await host.slave('web1')) === undefined);
+		t.deepEqual(await host.traces(), []);
+		// Without managed='no', libvirt makes the TAP itself; its name is declared.
+		writeFileSync(file, interfaceXml(web1).replace(" managed='no'", ''));
+		await host.virsh('attach-device', 'web', file);
+		await until('the TAP to be adopted', 5000, async () => (await host.slave('web1'))?.state === 'up');
+		await inGuest(
+			'for _ in $(seq 200); do [ -e /sys/class/net/eth0 ] && break; usleep 20000; done; ip link set eth0 up; ip addr add 192.0.2.11/24 dev eth0',
+		);
+		await host.answers('192.0.2.11');
+	},
+);
+
+test.serial('a NIC that is declared for later is adopted when its TAP appears', async t => {
+	const later = { target: 'ipvt-late', mac: '52:54:00:00:00:99', addresses: ['192.0.2.19'], absent: true };
+	const inGuest = await booted([web1, later]);
+	t.is(await host.slave('late'), undefined);
+	await host.sh('ip tuntap add dev ipvt-late mode tap vnet_hdr');
+	await until('the TAP to be adopted', 5000, async () => (await host.slave('late')) !== undefined);
+	const file = join(host.lan.folder, 'nic.xml');
+	writeFileSync(file, interfaceXml(later));
+	await host.virsh('attach-device', 'web', file);
+	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.19/24 dev eth1`);
+	await host.answers('192.0.2.19');
+	t.like(await host.slave('late'), { mac: later.mac, domain: { name: 'web', state: 'running' } });
+});

@@ -1,0 +1,191 @@
+import test from 'ava';
+import { readDeclaration } from '../../../../qemu/libvirt/declaration.js';
+import { parseDomain } from '../../../../qemu/libvirt/domain.js';
+import { libvirtInterface, libvirtMetadata, metadataNamespace } from '../../../../qemu/libvirt-xml.js';
+
+const device = `<interface type='ethernet'>
+	<mac address='52:54:00:AA:00:01'/><target dev='ipvt-web1' managed='no'/><model type='virtio'/>
+	<driver name='vhost' queues='4'/><mtu size='9000'/><alias name='net0'/>
+</interface>`;
+
+function read(nics: string, devices = device, vm = '') {
+	const metadata = `<i:vm xmlns:i='${metadataNamespace}'${vm}>${nics}</i:vm>`;
+	return readDeclaration(
+		parseDomain(
+			`<domain><name>web</name><uuid>u</uuid><metadata>${metadata}</metadata><devices>${devices}</devices></domain>`,
+		),
+	);
+}
+
+function faults(nics: string, devices?: string, vm?: string): string[] {
+	return read(nics, devices, vm)?.faults ?? [];
+}
+
+test('a NIC is declared in the metadata, and is what its interface is', t => {
+	t.deepEqual(
+		read(`<i:nic target='ipvt-web1' master='eth0' mode='l2' flag='private' learn='on'>
+			<i:ip>192.0.2.10</i:ip><i:ip> 2001:db8::10/128 </i:ip></i:nic>`),
+		{
+			faults: [],
+			nics: [
+				{
+					at: '/domain/metadata/i:vm/i:nic',
+					target: 'ipvt-web1',
+					master: 'eth0',
+					mode: 'l2',
+					flag: 'private',
+					learn: true,
+					addresses: ['192.0.2.10', '2001:db8::10/128'],
+					mac: '52:54:00:aa:00:01',
+					mtu: 9000,
+					queues: 4,
+					vhost: true,
+					alias: 'net0',
+					present: true,
+				},
+			],
+		},
+	);
+});
+
+test('what is left out is left to the daemon', t => {
+	const plain = device.replace(/<(driver|mtu|alias)[^>]*>/g, '');
+	t.deepEqual(read("<i:nic target='ipvt-web1' master='eth0'/>", plain)?.nics, [
+		{
+			at: '/domain/metadata/i:vm/i:nic',
+			target: 'ipvt-web1',
+			master: 'eth0',
+			addresses: [],
+			mac: '52:54:00:aa:00:01',
+			queues: 1,
+			present: true,
+		},
+	]);
+});
+
+test('what attach --format libvirt and libvirtMetadata write is what is read', t => {
+	const slave = {
+		name: 'web1',
+		ifname: 'ipvt-web1',
+		master: 'eth0',
+		mode: 'l2',
+		mac: '52:54:00:00:00:01',
+		mtu: 1500,
+		queues: 2,
+		learn: false,
+		addresses: [{ address: '192.0.2.10', family: 'inet', origin: 'static' }],
+	} as const;
+	const xml = `<domain><name>web</name><uuid>u</uuid>${libvirtMetadata({ ...slave, addresses: [...slave.addresses] })}<devices>${libvirtInterface(slave)}</devices></domain>`;
+	const declaration = readDeclaration(parseDomain(xml));
+	t.deepEqual(declaration?.faults, []);
+	t.like(declaration?.nics[0], {
+		target: 'ipvt-web1',
+		addresses: ['192.0.2.10'],
+		queues: 2,
+		learn: false,
+		mtu: 1500,
+	});
+});
+
+test('a domain without a declaration is none of ours', t => {
+	t.is(
+		readDeclaration(parseDomain('<domain><name>a</name><metadata><x xmlns="urn:x"/></metadata></domain>')),
+		undefined,
+	);
+	t.is(readDeclaration(parseDomain(`<domain><name>a</name></domain>`)), undefined);
+});
+
+test('a NIC for later has its MAC in its declaration', t => {
+	const declaration = read("<i:nic target='ipvt-late' master='eth0' mac='52:54:00:00:00:09'/>");
+	t.deepEqual(declaration?.faults, []);
+	t.like(declaration?.nics[0], { target: 'ipvt-late', mac: '52:54:00:00:00:09', present: false, queues: 1 });
+});
+
+const at = '/domain/metadata/i:vm/i:nic';
+const nic = (attributes: string, inner = '') => `<i:nic ${attributes}>${inner}</i:nic>`;
+const good = "target='ipvt-web1' master='eth0'";
+for (const [title, found, expected] of [
+	['no NIC', faults(''), ['/domain/metadata/i:vm: found no NIC, allowed: one or more <nic> elements']],
+	[
+		'unknown words',
+		faults(nic(`${good} mtu='1500'`, '<i:route/>'), device, " version='2'"),
+		[
+			'/domain/metadata/i:vm/@version: found an unknown attribute, allowed: none',
+			`${at}/@mtu: found an unknown attribute, allowed: target, master, mode, flag, learn, mac`,
+			`${at}/i:route: found an unknown element <i:route>, allowed: ip`,
+		],
+	],
+	[
+		'an element of no namespace',
+		faults(nic(good, '<ip>192.0.2.1</ip>')),
+		[`${at}/ip: found an unknown element <ip>, allowed: ip`],
+	],
+	[
+		'values',
+		faults(nic(`${good} mode='l4' flag='none' learn='yes'`)),
+		[
+			`${at}/@mode: found 'l4', allowed: 'l2', 'l3', 'l3s'`,
+			`${at}/@flag: found 'none', allowed: 'bridge', 'private', 'vepa'`,
+			`${at}/@learn: found 'yes', allowed: 'on', 'off'`,
+		],
+	],
+	[
+		'addresses',
+		faults(nic(good, '<i:ip>192.0.2.0/24</i:ip><i:ip>web1</i:ip><i:ip>fe80::1%eth0</i:ip>')),
+		['192.0.2.0/24', 'web1', 'fe80::1%eth0'].map(
+			(text, index) =>
+				`${at}/i:ip[${index + 1}]: found '${text}', allowed: one IPv4 or IPv6 address without a prefix length`,
+		),
+	],
+	[
+		'a target that libvirt gives out',
+		faults(nic("target='vnet0' master='eth0' mac='52:54:00:00:00:09'")),
+		[
+			`${at}/@target: found 'vnet0', allowed: a name that libvirt doesn't give out itself, such as 'ipvt-web1'`,
+		],
+	],
+	[
+		"the master's MAC",
+		faults(nic(`${good} mac='52:54:00:00:00:09'`)),
+		[`${at}/@mac: found '52:54:00:00:00:09', allowed: none: the MAC is that of /domain/devices/interface`],
+	],
+	[
+		'an interface of another type, managed by libvirt, without a MAC',
+		faults(nic(good), "<interface type='bridge'><target dev='ipvt-web1'/></interface>"),
+		[
+			"/domain/devices/interface/@type: found 'bridge', allowed: 'ethernet'",
+			"/domain/devices/interface/target/@managed: found nothing, allowed: 'no'",
+			"/domain/devices/interface/mac/@address: found nothing, allowed: a unicast MAC such as '52:54:00:12:34:56'",
+		],
+	],
+] as const) {
+	test(`fault: ${title}`, t => t.deepEqual(found, [...expected]));
+}
+
+test('fault: names that no device can have, or nothing', t => {
+	const said = faults(nic("target='ipvt-much-too-long'"));
+	t.is(said.length, 2);
+	t.true(
+		said[0]?.startsWith(
+			`${at}/@target: found 'ipvt-much-too-long', allowed: an interface's name, 1 to 15 bytes`,
+		),
+	);
+	t.true(said[1]?.startsWith(`${at}/@master: found nothing, allowed: `));
+});
+
+test('fault: a target that no interface has names those that there are', t => {
+	t.deepEqual(faults(nic("target='ipvt-web2' master='eth0'")), [
+		`${at}/@target: found 'ipvt-web2', allowed: the <target dev> of an <interface type='ethernet'> of this domain ('ipvt-web1'); or mac='…' beside it, for a NIC that is plugged in later`,
+	]);
+});
+
+test('fault: one target, one address twice; one master with two flags', t => {
+	const twice =
+		nic(`${good} flag='private'`, '<i:ip>192.0.2.1</i:ip>') +
+		nic(`${good} flag='vepa'`, '<i:ip>192.0.2.1</i:ip>');
+	t.deepEqual(faults(twice), [
+		`${at}[2]/@target: found 'ipvt-web1', allowed: each target once`,
+		`${at}[2]/ip: found '192.0.2.1', allowed: each address once`,
+		`${at}[2]/@flag: found 'vepa', allowed: 'private', as ${at}[1] has it for eth0`,
+	]);
+});

@@ -1,0 +1,100 @@
+import {
+	chmodSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { hookScript, readHookScript } from '../../../../qemu/libvirt/hook-script.js';
+import { hookPath, installHook, uninstallHook } from '../../../../qemu/libvirt/installer.js';
+import { hookStatus } from '../../../../qemu/libvirt/status.js';
+
+const socket = '/run/ipvtap/ipvtap.sock';
+
+function root(t: ExecutionContext): string {
+	const folder = mkdtempSync(join(tmpdir(), 'ipvtap-root-'));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	return folder;
+}
+
+/** Ids of what status finds, without those that depend on who runs the test. */
+async function ids(folder: string): Promise<string[]> {
+	const { findings } = await hookStatus(socket, folder);
+	return findings.map(({ id }) => id).filter(id => id !== 'unsafe' || process.geteuid?.() === 0);
+}
+
+test('install writes an executable with absolute paths; again it writes nothing', async t => {
+	const folder = root(t);
+	const path = hookPath(folder);
+	t.is(path, join(folder, 'etc/libvirt/hooks/qemu.d/50-ipvtap'));
+	t.true(installHook(socket, folder));
+	t.is(statSync(path).mode & 0o7777, 0o755);
+	const said = readHookScript(readFileSync(path, 'utf8'));
+	t.is(said?.node, process.execPath);
+	t.regex(said?.entry ?? '', /^\/.*\/qemu\/libvirt\/hook\.js$/);
+	t.is(said?.socket, socket);
+	t.false(installHook(socket, folder));
+	t.deepEqual(readdirSync(dirname(path)), ['50-ipvtap']);
+	t.deepEqual(await ids(folder), []);
+	t.true(installHook('/run/other.sock', folder));
+	t.deepEqual(await ids(folder), ['other-socket']);
+});
+
+test('uninstall removes ours and nobody else’s', t => {
+	const folder = root(t);
+	const path = hookPath(folder);
+	t.false(uninstallHook(folder));
+	installHook(socket, folder);
+	writeFileSync(join(dirname(path), '10-other'), '');
+	writeFileSync(join(dirname(dirname(path)), 'qemu'), '');
+	t.true(uninstallHook(folder));
+	t.deepEqual(readdirSync(dirname(path)), ['10-other']);
+	t.deepEqual(readdirSync(dirname(dirname(path))).sort(), ['qemu', 'qemu.d']);
+});
+
+test('what is not ours is left alone', async t => {
+	const folder = root(t);
+	const path = hookPath(folder);
+	mkdirSync(dirname(path), { recursive: true });
+	t.deepEqual(await ids(folder), ['absent']);
+	writeFileSync(path, '#!/bin/sh\n');
+	t.throws(() => installHook(socket, folder), { message: /not ipvtap's/ });
+	t.throws(() => uninstallHook(folder), { message: /not ipvtap's/ });
+	t.deepEqual(await ids(folder), ['shadowed']);
+	rmSync(path);
+	symlinkSync('/nowhere', path);
+	t.throws(() => installHook(socket, folder), { message: /not ipvtap's/ });
+	t.deepEqual(await ids(folder), ['shadowed']);
+	rmSync(path);
+	mkdirSync(path);
+	t.deepEqual(await ids(folder), ['shadowed']);
+});
+
+test('status names what is in the way', async t => {
+	const folder = root(t);
+	const path = hookPath(folder);
+	installHook(socket, folder);
+	chmodSync(path, 0o644);
+	t.deepEqual(await ids(folder), ['not-executable']);
+	t.true(installHook(socket, folder), 'install mends it');
+	const paths = { node: '/nowhere/node', entry: "/it's/hook.js", socket };
+	writeFileSync(path, hookScript(paths));
+	t.deepEqual(readHookScript(hookScript(paths)), paths);
+	t.deepEqual(await ids(folder), ['node-gone', 'entry-gone']);
+	installHook(socket, folder);
+	const dispatcher = join(dirname(dirname(path)), 'qemu');
+	writeFileSync(dispatcher, '#!/bin/sh\n');
+	t.deepEqual(await ids(folder), ['dispatcher', 'dispatcher-not-executable']);
+	chmodSync(dispatcher, 0o755);
+	t.deepEqual(await ids(folder), ['dispatcher']);
+	t.like(await hookStatus(socket, folder), { installed: true, ok: process.geteuid?.() === 0, libvirt: null });
+	writeFileSync(join(dirname(path), '60-copy'), readFileSync(path), { mode: 0o755 });
+	t.deepEqual(await ids(folder), ['dispatcher', 'twice']);
+});
