@@ -19,7 +19,7 @@ export const OUT_BYTES = 3;
 export const FORWARDED = 4;
 /** Frames from the edge that the slow path has copied or answered. */
 export const REPLICATED = 5;
-/** Frames on the wire that are the host's own business. */
+/** Frames on the wire that are the host's own business; their bytes are below. */
 export const IGNORED = 6;
 /** Frames from the edge that were put on the backlog, ever. */
 export const BACKLOGGED = 7;
@@ -29,6 +29,7 @@ export const UNBACKLOGGED = 8;
 export const COPIES_LOST = 9;
 /** Frames that a ring had no room for: the slaves' ring under EDGE_HOST, the master's under EDGE_WIRE. */
 export const RING_DROPS = 10;
+export const IGNORED_BYTES = 11;
 /** Drops of frames from the edge: index of the reason is added. */
 export const DROPS = 12;
 
@@ -45,7 +46,7 @@ export interface EdgeCounters {
 	out: { packets: number; bytes: number };
 	forwarded: number;
 	replicated: number;
-	ignored: number;
+	ignored: { packets: number; bytes: number };
 	queued: number;
 	copiesLost: number;
 	ringDrops: number;
@@ -66,7 +67,7 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 		out: { packets: sum(OUT_PACKETS), bytes: sum(OUT_BYTES) },
 		forwarded: sum(FORWARDED),
 		replicated: sum(REPLICATED),
-		ignored: sum(IGNORED),
+		ignored: { packets: sum(IGNORED), bytes: sum(IGNORED_BYTES) },
 		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED),
 		copiesLost: sum(COPIES_LOST),
 		ringDrops: sum(RING_DROPS),

@@ -99,6 +99,25 @@ test('alone, a sender gets half; however many storm, somebody new finds room', t
 	t.is(storm(2), 0);
 });
 
+test('what does not fit behind the last record must fit in front of the oldest', t => {
+	const { backlog, own, consumer } = fresh(1000, 0);
+	const push = (length: number) => backlog.push(source, 10, length, 2, own, consumer);
+	// 63 records of 66024 bytes leave 34792 at the end; the oldest, taken, leaves 66024 at the beginning.
+	for (let count = 0; count < 63; count++) t.is(push(66_000), QUEUED);
+	t.is(push(66_000), FULL);
+	t.true(backlog.peek());
+	backlog.shift(consumer);
+	t.is(push(68_000), FULL);
+	t.is(push(66_000), QUEUED);
+	t.is(push(8), FULL);
+	for (let count = 0; count < 63; count++) {
+		t.true(backlog.peek());
+		t.is(backlog.length, 66_000);
+		backlog.shift(consumer);
+	}
+	t.false(backlog.peek());
+});
+
 test('a sleeper is woken once', t => {
 	const { backlog } = fresh(10, 0);
 	t.false(backlog.takeSleeper());

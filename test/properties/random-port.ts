@@ -96,19 +96,17 @@ export function scenes(maxEvents = 10): fc.Arbitrary<Scene> {
 }
 
 function topologies(): fc.Arbitrary<Topology> {
-	const slaves = fc
-		.subarray(edges)
-		.chain(chosen =>
-			fc.tuple(
-				...chosen.map((edge, index) =>
-					fc.record({
-						edge: fc.constant(edge),
-						mac: fc.constant(guestMacs[index] as string),
-						learns: fc.boolean(),
-					}),
-				),
+	const slaves = fc.subarray(edges).chain(chosen =>
+		fc.tuple(
+			...chosen.map((edge, index) =>
+				fc.record({
+					edge: fc.constant(edge),
+					mac: fc.constant(guestMacs[index] as string),
+					learns: fc.boolean(),
+				}),
 			),
-		);
+		),
+	);
 	return slaves.chain(present => {
 		const owner = fc.constantFrom(1, ...present.flatMap(({ edge }) => [edge, edge]));
 		const owned = fc.record({

@@ -25,7 +25,8 @@ export function edgeStats(edge: EdgeCounters, device: LinkCounter): SlaveStats {
 /** Adds an edge to a port's totals; only the wire's traffic counts as the port's. */
 export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean): void {
 	if (isWire) {
-		total.rx = { packets: edge.in.packets - edge.ignored, bytes: edge.in.bytes };
+		const { packets, bytes } = edge.ignored;
+		total.rx = { packets: edge.in.packets - packets, bytes: edge.in.bytes - bytes };
 		total.tx = edge.out;
 	}
 	total.queued += edge.queued;

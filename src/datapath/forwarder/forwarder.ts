@@ -22,7 +22,16 @@ import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
 import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
 import { AddressTable } from '../address-table.js';
 import { applyChange } from '../apply-change.js';
-import { type Counters, DROPS, IGNORED, IN_BYTES, IN_PACKETS, RING_DROPS, STRIDE } from '../counters.js';
+import {
+	type Counters,
+	DROPS,
+	IGNORED,
+	IGNORED_BYTES,
+	IN_BYTES,
+	IN_PACKETS,
+	RING_DROPS,
+	STRIDE,
+} from '../counters.js';
 import { forward } from '../forward/forward.js';
 import {
 	DOORBELL_FORWARDER,
@@ -180,8 +189,10 @@ export class Forwarder {
 		const verdict = decide(this.#state, ring, ingress);
 		if (verdict < 0) (counters[entry + DROPS - verdict] as number)++;
 		else if (verdict < EDGES_MAX) this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
-		else if (verdict === IGNORE) (counters[entry + IGNORED] as number)++;
-		else this.#enqueue(ring, ingress);
+		else if (verdict === IGNORE) {
+			(counters[entry + IGNORED] as number)++;
+			(counters[entry + IGNORED_BYTES] as number) += length;
+		} else this.#enqueue(ring, ingress);
 	}
 
 	#enqueue(ring: FrameSource, ingress: number): void {
