@@ -30,8 +30,11 @@ export const COPIES_LOST = 9;
 /** Frames that a ring had no room for: the slaves' ring under EDGE_HOST, the master's under EDGE_WIRE. */
 export const RING_DROPS = 10;
 export const IGNORED_BYTES = 11;
+/** Bytes of backlog that the edge's frames took, ever, and gave back, ever. */
+export const BACKLOGGED_BYTES = 12;
+export const UNBACKLOGGED_BYTES = 13;
 /** Drops of frames from the edge: index of the reason is added. */
-export const DROPS = 12;
+export const DROPS = 14;
 
 /** Doubles per edge: a multiple of 8, so that two edges never share a cache line. */
 export const STRIDE = 40;

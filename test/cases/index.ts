@@ -8,6 +8,7 @@ import { ipv6Cases } from './ipv6.js';
 import { malformedCases } from './malformed.js';
 import { multicastCases } from './multicast.js';
 import { ndCases } from './nd.js';
+import { ndSpoofCases } from './nd-spoof.js';
 import { reflectedCases } from './reflected.js';
 import { spoofCases } from './spoof.js';
 
@@ -18,6 +19,7 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	ipv6: ipv6Cases,
 	multicast: multicastCases,
 	spoof: spoofCases,
+	'nd-spoof': ndSpoofCases,
 	malformed: malformedCases,
 	flags: flagCases,
 	reflected: reflectedCases,

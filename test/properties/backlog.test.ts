@@ -101,7 +101,9 @@ test('alone, a sender gets half; however many storm, somebody new finds room', t
 
 test('what does not fit behind the last record must fit in front of the oldest', t => {
 	const { backlog, own, consumer } = fresh(1000, 0);
-	const push = (length: number) => backlog.push(source, 10, length, 2, own, consumer);
+	// Each from another sender, so that none meets its budget.
+	let sender = 2;
+	const push = (length: number) => backlog.push(source, 10, length, sender++, own, consumer);
 	// 63 records of 66024 bytes leave 34792 at the end; the oldest, taken, leaves 66024 at the beginning.
 	for (let count = 0; count < 63; count++) t.is(push(66_000), QUEUED);
 	t.is(push(66_000), FULL);
@@ -116,6 +118,19 @@ test('what does not fit behind the last record must fit in front of the oldest',
 		backlog.shift(consumer);
 	}
 	t.false(backlog.peek());
+});
+
+test('a sender holds no more bytes than are free', t => {
+	const { backlog, own, consumer } = fresh(1000, 0);
+	const push = (ingress: number) => backlog.push(source, 10, 66_000, ingress, own, consumer);
+	let held = 0;
+	while (push(2) === QUEUED) held++;
+	t.is(held, 32, 'half of the 4 MiB');
+	t.is(push(2), BUDGET);
+	t.is(push(3), QUEUED);
+	t.true(backlog.peek());
+	backlog.shift(consumer);
+	t.is(push(2), QUEUED);
 });
 
 test('a sleeper is woken once', t => {

@@ -97,7 +97,8 @@ function addsUp(edges: readonly number[], own: Float64Array, slow: Float64Array)
 	for (const edge of edges) {
 		const counters = readEdge([own, slow], edge);
 		const dropped = Object.values(counters.drops).reduce((sum, drops) => sum + drops, 0);
-		const sum = counters.forwarded + counters.replicated + counters.ignored.packets + dropped + counters.queued;
+		const sum =
+			counters.forwarded + counters.replicated + counters.ignored.packets + dropped + counters.queued;
 		if (counters.in.packets !== sum)
 			throw new Error(`edge ${edge}: ${counters.in.packets} came in, ${sum} are accounted for`);
 		if (counters.queued < 0 || counters.queued > (own[edge * STRIDE + BACKLOGGED] as number))

@@ -8,11 +8,18 @@
  * A length of WRAP sends the reader back to the start. Positions count bytes for ever, modulo 2^32; the ring's
  * size is a power of two, so the mask finds the place and the difference is what is queued.
  *
- * A sender may queue no more frames than there is room left for (Choudhury and Hahne's dynamic thresholds with
+ * A sender may queue no more frames, and no more bytes, than there is room left for (Choudhury and Hahne's dynamic thresholds with
  * α = 1): alone it gets half of the backlog, and however many storm, somebody new always finds room.
  */
 import { VNET_HEADER } from '../../wire/vnet-header.js';
-import { BACKLOGGED, type Counters, STRIDE, UNBACKLOGGED } from '../counters.js';
+import {
+	BACKLOGGED,
+	BACKLOGGED_BYTES,
+	type Counters,
+	STRIDE,
+	UNBACKLOGGED,
+	UNBACKLOGGED_BYTES,
+} from '../counters.js';
 import type { Region } from '../transmit.js';
 import { drop } from '../verdict.js';
 
@@ -77,6 +84,8 @@ export class Backlog {
 		const skip = place + record > BACKLOG_BYTES ? BACKLOG_BYTES - place : 0;
 		const used = (produced - Atomics.load(control, CONSUMED)) | 0;
 		if (used + skip + record > BACKLOG_BYTES) return DROP_FULL;
+		const held = (own[entry + BACKLOGGED_BYTES] as number) - (consumer[entry + UNBACKLOGGED_BYTES] as number);
+		if (held + record > BACKLOG_BYTES - used) return DROP_BUDGET;
 		if (skip > 0) {
 			this.#ring.setUint32(place, WRAP);
 			place = 0;
@@ -85,6 +94,7 @@ export class Backlog {
 		this.#ring.setUint32(place + 4, ingress);
 		copyWords(frame, at - VNET_HEADER, this.#ring, place + HEADER, VNET_HEADER + length);
 		(own[entry + BACKLOGGED] as number)++;
+		(own[entry + BACKLOGGED_BYTES] as number) += record;
 		Atomics.store(control, FRAMES_IN, ((control[FRAMES_IN] as number) + 1) | 0);
 		Atomics.store(control, PRODUCED, (produced + skip + record) | 0);
 		return QUEUED;
@@ -112,6 +122,7 @@ export class Backlog {
 		const control = this.#control;
 		const record = (HEADER + VNET_HEADER + this.length + 7) & ~7;
 		(own[this.ingress * STRIDE + UNBACKLOGGED] as number)++;
+		(own[this.ingress * STRIDE + UNBACKLOGGED_BYTES] as number) += record;
 		Atomics.store(control, FRAMES_OUT, ((control[FRAMES_OUT] as number) + 1) | 0);
 		Atomics.store(control, CONSUMED, ((control[CONSUMED] as number) + record) | 0);
 	}

@@ -16,7 +16,7 @@ import { isGroupDestination } from '../../wire/ethernet.js';
 import { AddressBook, type BookEntry } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
 import { applyChange } from '../apply-change.js';
-import { type Counters, DROPS, REPLICATED, STRIDE } from '../counters.js';
+import { type Counters, DROPS, IGNORED, REPLICATED, STRIDE } from '../counters.js';
 import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
 import {
@@ -30,7 +30,7 @@ import {
 } from '../messages.js';
 import { PortState } from '../port-state.js';
 import { COPY, type Region, regionOf, TransmitBatch } from '../transmit.js';
-import { drop, EDGE_WIRE, EDGES_MAX, SLOW_ANSWER, SLOW_CLAIM } from '../verdict.js';
+import { drop, EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_ANSWER, SLOW_CLAIM } from '../verdict.js';
 import { Answerer } from './answer.js';
 import { BACKLOG_BYTES, Backlog } from './backlog.js';
 import { fanout, leavesForWire } from './fanout.js';
@@ -115,7 +115,9 @@ export class SlowPath {
 			if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
 		}
 		const entry = ingress * STRIDE;
-		if (verdict < 0) (this.#counters[entry + DROPS - verdict] as number)++;
+		// The master's MAC, or the last slave, may have gone since the forwarder decided.
+		if (verdict === IGNORE) (this.#counters[entry + IGNORED] as number)++;
+		else if (verdict < 0) (this.#counters[entry + DROPS - verdict] as number)++;
 		else if (verdict < EDGES_MAX) this.#transmit.add(this.#region, at, length, verdict, ingress);
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
