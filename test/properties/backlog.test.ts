@@ -128,8 +128,10 @@ test('a sender holds no more bytes than are free', t => {
 	t.is(held, 32, 'half of the 4 MiB');
 	t.is(push(2), BUDGET);
 	t.is(push(3), QUEUED);
-	t.true(backlog.peek());
-	backlog.shift(consumer);
+	for (let count = 0; count < 2; count++) {
+		t.true(backlog.peek());
+		backlog.shift(consumer);
+	}
 	t.is(push(2), QUEUED);
 });
 
