@@ -54,13 +54,16 @@ test('frames come out as they went in, in order, within all limits, and counted'
 			(list, limit, start) => {
 				const { backlog, own, consumer } = fresh(limit, start);
 				const queue: { ingress: number; length: number; mark: number }[] = [];
-				const bytes = () => queue.reduce((sum, { length }) => sum + record(length), 0);
+				const bytes = (of = queue) => of.reduce((sum, { length }) => sum + record(length), 0);
 				list.forEach(({ push, ingress, length }, mark) => {
 					if (!push) {
 						for (let count = 0; count <= length; count++) take(backlog, consumer, queue.shift());
 						return;
 					}
-					const ofSender = queue.filter(entry => entry.ingress === ingress).length;
+					const its = queue.filter(entry => entry.ingress === ingress);
+					const ofSender = its.length;
+					const held = bytes(its) + record(length);
+					const freeBytes = BACKLOG_BYTES - bytes();
 					const free = limit - queue.length;
 					source.setUint32(10, mark);
 					source.setUint32(10 + Math.max(4, length - 4), mark);
@@ -68,7 +71,10 @@ test('frames come out as they went in, in order, within all limits, and counted'
 					if (result === QUEUED) queue.push({ ingress, length, mark });
 					// No more than there is room left for; the ring may lose one record's length at its end.
 					const byFrames = free <= 0 ? FULL : ofSender >= free ? BUDGET : QUEUED;
-					const byBytes = result === FULL && bytes() + 2 * record(length) > BACKLOG_BYTES;
+					const byBytes =
+						(result === FULL && 2 * record(length) > freeBytes) ||
+						(result === BUDGET && held + record(length) > freeBytes);
+					if (result === QUEUED && held > freeBytes) throw new Error('more bytes than its share');
 					if (result !== byFrames && !byBytes) throw new Error(`push said ${result}, should be ${byFrames}`);
 					if (bytes() > BACKLOG_BYTES || queue.length > limit) throw new Error('more than it can hold');
 					const waiting =
