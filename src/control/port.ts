@@ -299,10 +299,15 @@ export class Port extends EventEmitter<PortEvents> {
 		});
 	};
 
-	#addressReported({ edge, address, origin, change }: AddressReport): void {
+	#addressReported({ edge, address, origin, change, expires }: AddressReport): void {
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
-		const entry: AddressEntry = { address, family: address.includes(':') ? 'inet6' : 'inet', origin };
+		const entry: AddressEntry = {
+			address,
+			family: address.includes(':') ? 'inet6' : 'inet',
+			origin,
+			...(expires === undefined ? {} : { expires: new Date(expires).toISOString() }),
+		};
 		if (change === 'added') {
 			this.#shield.addAddress(address);
 			this.#host?.addRoute(address);

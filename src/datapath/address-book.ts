@@ -15,6 +15,8 @@ export interface BookEntry {
 	family: 4 | 6;
 	edge: number;
 	origin: BookOrigin;
+	/** When a lease ends, milliseconds since 1970; absent for what has no end. */
+	expires?: number;
 }
 
 export interface Quota {
@@ -60,6 +62,29 @@ export class AddressBook {
 		}
 		this.#put({ address, family, edge, origin: 'learned' });
 		return true;
+	}
+
+	/**
+	 * A server has given an address to a slave, until `expires`.
+	 * @returns false if somebody has it by a better right; then nothing has changed.
+	 */
+	lease(edge: number, address: string, family: 4 | 6, expires: number): boolean {
+		const holder = this.#entries.get(address);
+		if (holder && (holder.edge !== edge ? holder.origin !== 'learned' : holder.origin === 'static'))
+			return false;
+		this.#put({ address, family, edge, origin: 'dhcp', expires });
+		return true;
+	}
+
+	/** Takes back the leases that have ended by `now`. @returns when the next one ends, or undefined. */
+	expire(now: number): number | undefined {
+		let next: number | undefined;
+		for (const { address, expires } of [...this.#entries.values()]) {
+			if (expires === undefined) continue;
+			if (expires <= now) this.release(address);
+			else if (next === undefined || expires < next) next = expires;
+		}
+		return next;
 	}
 
 	/** Sets what the host owns on the master; whoever held one of these loses it, and it is said. */

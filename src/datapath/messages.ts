@@ -29,7 +29,15 @@ export type Command =
 /** From the slow path to control. */
 export type Report =
 	| { kind: 'reply'; id: number; error?: string }
-	| { kind: 'address'; edge: number; address: string; origin: BookOrigin; change: 'added' | 'removed' };
+	| {
+			kind: 'address';
+			edge: number;
+			address: string;
+			origin: BookOrigin;
+			change: 'added' | 'removed';
+			/** Milliseconds since 1970. */
+			expires?: number;
+	  };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

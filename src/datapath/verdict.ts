@@ -19,6 +19,8 @@ export const SLOW_FANOUT = 0x10000;
 export const SLOW_ANSWER = 0x10001;
 /** From an address that the slave doesn't own yet, but may claim. */
 export const SLOW_CLAIM = 0x10002;
+/** DHCPv4 between a guest and a server: MAC-NAT inside the message, and replies by transaction id. */
+export const SLOW_DHCP = 0x10003;
 export const IGNORE = 0x20000;
 
 /** Names are part of `stats --json`: never rename, only append. */
@@ -71,5 +73,6 @@ const slowNames = new Map([
 	[SLOW_FANOUT, 'slow: fan out'],
 	[SLOW_ANSWER, 'slow: answer'],
 	[SLOW_CLAIM, 'slow: claim'],
+	[SLOW_DHCP, 'slow: dhcp'],
 	[IGNORE, 'ignore'],
 ]);

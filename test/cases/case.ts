@@ -11,9 +11,10 @@ export type Place = 'wire' | 'host' | SlaveName;
 
 /**
  * What the fast path says. `fan out`, `answer` and `claim` belong to the slow path, and `out` says what it does;
- * after a `claim` the address belongs to the sender. `ignore`: it is the host's own business.
+ * after a `claim` the address belongs to the sender; what becomes of `dhcp` depends on what was asked before, and is
+ * the matter of unit/datapath/dhcp-nat.test.ts. `ignore`: it is the host's own business.
  */
-export type Verdict = Place | 'fan out' | 'answer' | 'claim' | 'ignore' | `drop: ${DropReason}`;
+export type Verdict = Place | 'fan out' | 'answer' | 'claim' | 'dhcp' | 'ignore' | `drop: ${DropReason}`;
 
 export interface Case {
 	name: string;

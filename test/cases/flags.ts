@@ -181,7 +181,7 @@ export const flagCases: Case[] = [
 		advertiseToAll(vm1, vm1.linkLocal, natted),
 		isPrivate,
 	),
-	copied('private: DHCP discover', 'vm3', dhcpDiscover(vm3), ['host'], dhcpDiscover(vm3, natted), isPrivate),
+	{ name: 'private: DHCP discover', from: 'vm3', frame: dhcpDiscover(vm3), verdict: 'dhcp', ...isPrivate },
 	dropped(
 		'private: an announcement that comes back',
 		'wire',

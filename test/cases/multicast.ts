@@ -127,19 +127,35 @@ export const multicastCases: Case[] = [
 		multicast4(vm1, mdns4, natted, udp(1, 2, new Uint8Array(65507))),
 	),
 
-	copied(
-		'DHCP discover of a guest without an address',
-		'vm3',
-		dhcpDiscover(vm3),
-		['host', 'vm1', 'vm2', 'vm4'],
-		dhcpDiscover(vm3, natted),
-	),
-	copied(
-		'DHCP discover of a guest that may not learn',
+	{
+		name: 'DHCP discover of a guest without an address',
+		from: 'vm3',
+		frame: dhcpDiscover(vm3),
+		verdict: 'dhcp',
+	},
+	{
+		name: 'DHCP discover of a guest that may not learn',
+		from: 'vm1',
+		frame: dhcpDiscover(vm1),
+		verdict: 'dhcp',
+	},
+	{
+		name: 'DHCP request to renew, to the server alone',
+		from: 'vm1',
+		frame: packet4(vm1, gateway, {}, udp(68, 67, new Uint8Array(300))),
+		verdict: 'dhcp',
+	},
+	dropped(
+		'a DHCP reply from a guest',
 		'vm1',
-		dhcpDiscover(vm1),
-		['host', 'vm2', 'vm4'],
-		dhcpDiscover(vm1, natted),
+		packet4(vm1, vm2, {}, udp(67, 68, new Uint8Array(300))),
+		'dhcp-guard',
+	),
+	dropped(
+		'a DHCP reply from a guest to all',
+		'vm1',
+		multicast4(vm1, everybody, {}, udp(67, 68, new Uint8Array(300))),
+		'dhcp-guard',
 	),
 	copied(
 		'IGMP report',

@@ -35,6 +35,7 @@ type Decision =
 	| { claim: string }
 	| 'fan out'
 	| 'answer'
+	| 'dhcp'
 	| 'ignore';
 
 export class NaiveForwarder {
@@ -90,8 +91,11 @@ export class NaiveForwarder {
 
 	#ipv4FromSlave(slave: Slave, packet: Ipv4Packet, frame: Uint8Array): Decision {
 		const group = packet.link.group || packet.toGroup;
-		const dhcpOrIgmp = packet.source === '00000000' && group && (packet.igmp || packet.dhcpRequest);
-		if (dhcpOrIgmp) return 'fan out';
+		if (packet.dhcp === 'reply') return { drop: 'dhcp-guard' };
+		const fromNobody = packet.source === '00000000' && group;
+		const owned = this.book.ownerOf(packet.source) === slave.edge;
+		if (packet.dhcp === 'request' && (packet.source === '00000000' ? group : owned)) return 'dhcp';
+		if (fromNobody && packet.igmp) return 'fan out';
 		const right = this.#mayUse(slave, packet.source);
 		if (right !== 'owned') return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
 		return group
@@ -212,6 +216,7 @@ export class NaiveForwarder {
 			const sender = parsed.fromNobody ? owner : this.book.ownerOf(parsed.source);
 			return this.#inwards(owner, sender, frame, ours);
 		}
+		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) return 'dhcp';
 		const sender = this.book.ownerOf(parsed.source);
 		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
 		return this.#inwards(this.book.ownerOf(parsed.destination), sender, frame, ours);
@@ -247,6 +252,7 @@ export class NaiveForwarder {
 		const parsed = parse(frame);
 		if (parsed.kind === 'broken' && parsed.type !== 0x0806) return { drop: 'malformed' };
 		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6') return { drop: 'ethertype' };
+		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply') return 'dhcp';
 		if (parsed.link.group || parsed.toGroup) return 'fan out';
 		const owner = this.book.ownerOf(parsed.destination);
 		return owner > HOST ? this.#deliver(owner, frame) : { drop: 'unknown-destination' };

@@ -20,8 +20,8 @@ export interface Ipv4Packet extends Parsed {
 	destination: string;
 	toGroup: boolean;
 	igmp: boolean;
-	/** From a DHCP client to a server, not a later fragment. */
-	dhcpRequest: boolean;
+	/** Between a DHCP client and a server, not a fragment. */
+	dhcp: 'request' | 'reply' | undefined;
 }
 
 /** Neighbour discovery that can be read. Offsets are from the start of the frame. */
@@ -87,7 +87,7 @@ function ipv4(bytes: Uint8Array): Omit<Ipv4Packet, 'link'> | undefined {
 	if (header < 20 || total < header || total > bytes.length) return undefined;
 	const payload = bytes.slice(header, total);
 	const fragmented = (number(bytes, 6, 2) & 0x3fff) !== 0;
-	const ports = payload.length >= 4 ? hex(payload.slice(0, 4)) : '';
+	const ports = bytes[9] === 17 && !fragmented && payload.length >= 248 ? hex(payload.slice(0, 4)) : '';
 	return {
 		kind: 'ipv4',
 		source: hex(bytes.slice(12, 16)),
@@ -95,7 +95,7 @@ function ipv4(bytes: Uint8Array): Omit<Ipv4Packet, 'link'> | undefined {
 		// 224.0.0.0/4, and 240.0.0.0/4 with the broadcast address in it.
 		toGroup: (bytes[16] as number) >= 224,
 		igmp: bytes[9] === 2,
-		dhcpRequest: bytes[9] === 17 && !fragmented && ports === '00440043',
+		dhcp: ports === '00440043' ? 'request' : ports === '00430044' ? 'reply' : undefined,
 	};
 }
 

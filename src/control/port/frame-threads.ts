@@ -37,6 +37,8 @@ export interface AddressReport {
 	address: string;
 	origin: BookOrigin;
 	change: 'added' | 'removed';
+	/** Milliseconds since 1970. */
+	expires?: number;
 }
 
 type Request = Command extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;

@@ -26,6 +26,12 @@ export const ANCILLARY_VLAN_PRESENT = -0x1000 + 48;
 export const loadWord = (offset: number): Instruction => op(LD | W | ABS, offset);
 export const loadHalf = (offset: number): Instruction => op(LD | H | ABS, offset);
 export const loadByte = (offset: number): Instruction => op(LD | B | ABS, offset);
+/** A := length of the frame. */
+export const loadLength = (): Instruction => op(LD | W | LEN, 0);
+/** X := length of the IPv4 header whose first byte is at `offset`. */
+export const loadHeaderLength = (offset: number): Instruction => op(LDX | B | MSH, offset);
+/** A := the 16 bits at X + `offset`. */
+export const loadHalfBehind = (offset: number): Instruction => op(LD | H | IND, offset);
 export const ret = (value: number): Instruction => op(RET, value);
 
 /** Runs `then` if A == k; what follows comes next if not, or if `then` doesn't return. */
@@ -51,12 +57,16 @@ export function assemble(code: Code): Uint8Array {
 
 /** linux/bpf_common.h */
 const LD = 0x00;
+const LDX = 0x01;
 const JMP = 0x05;
 const RET = 0x06;
 const W = 0x00;
 const H = 0x08;
 const B = 0x10;
 const ABS = 0x20;
+const IND = 0x40;
+const LEN = 0x80;
+const MSH = 0xa0;
 const JA = JMP | 0x00;
 const JEQ = JMP | 0x10;
 const JGE = JMP | 0x30;

@@ -3,6 +3,8 @@
  * more through than is wanted, because the forwarder decides again. Two run in TC and keep the host's stack
  * off what is the guests'; the one on the master must be exact, or the host would lose frames of its own.
  */
+
+import { DHCP_CLIENT_PORT } from '../../wire/dhcp.js';
 import {
 	ETH_TYPE,
 	ETHERNET_HEADER,
@@ -10,7 +12,13 @@ import {
 	ETHERTYPE_IPV4,
 	ETHERTYPE_IPV6,
 } from '../../wire/ethernet.js';
-import { ARP_TARGET_IP, IPV4_DESTINATION, IPV6_DESTINATION } from '../../wire/ip.js';
+import {
+	ARP_TARGET_IP,
+	IPV4_DESTINATION,
+	IPV4_PROTOCOL,
+	IPV6_DESTINATION,
+	PROTOCOL_UDP,
+} from '../../wire/ip.js';
 import type { AddressKey } from '../address-key.js';
 import {
 	ANCILLARY_IFINDEX,
@@ -23,6 +31,9 @@ import {
 	ifSet,
 	loadByte,
 	loadHalf,
+	loadHalfBehind,
+	loadHeaderLength,
+	loadLength,
 	loadWord,
 	ret,
 } from './classic-bpf.js';
@@ -53,7 +64,21 @@ export function masterRingFilter(addresses: readonly AddressKey[], most = 250): 
 		...ifSet(1, TAKE),
 		loadHalf(ETH_TYPE),
 		...ifEqual(ETHERTYPE_ARP, [loadWord(ARP_TARGET), ...ipv4]),
-		...ifEqual(ETHERTYPE_IPV4, [loadWord(IPV4_TARGET), ...ifAtLeast(FIRST_IPV4_GROUP, TAKE), ...ipv4]),
+		...ifEqual(ETHERTYPE_IPV4, [
+			// DHCP replies go to an address that nobody has yet. A load past a frame's end would end the program.
+			loadLength(),
+			...ifAtLeast(LONGEST_HEADERS, [
+				loadByte(ETHERNET_HEADER + IPV4_PROTOCOL),
+				...ifEqual(PROTOCOL_UDP, [
+					loadHeaderLength(ETHERNET_HEADER),
+					loadHalfBehind(ETHERNET_HEADER + 2),
+					...ifEqual(DHCP_CLIENT_PORT, TAKE),
+				]),
+			]),
+			loadWord(IPV4_TARGET),
+			...ifAtLeast(FIRST_IPV4_GROUP, TAKE),
+			...ipv4,
+		]),
 		...ifEqual(ETHERTYPE_IPV6, [
 			loadByte(IPV6_TARGET),
 			...ifEqual(0xff, TAKE),
@@ -91,6 +116,8 @@ export function masterDropFilter(addresses: readonly AddressKey[]): Uint8Array {
 const ARP_TARGET = ETHERNET_HEADER + ARP_TARGET_IP;
 const IPV4_TARGET = ETHERNET_HEADER + IPV4_DESTINATION;
 const IPV6_TARGET = ETHERNET_HEADER + IPV6_DESTINATION;
+/** Ethernet, IPv4 with all its options, UDP: a DHCP message is far longer. */
+const LONGEST_HEADERS = ETHERNET_HEADER + 60 + 8;
 const FIRST_IPV4_GROUP = 0xe0000000;
 
 function ifTagged(then: Code): Instruction[] {

@@ -1,22 +1,26 @@
 /** IPv4 frames: source ownership, then destination. */
+
+import { DHCP_OPTIONS, UDP_HEADER } from '../../wire/dhcp.js';
 import { ETH_DESTINATION, ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
 import {
 	IPV4_DESTINATION,
 	IPV4_FRAGMENT,
 	IPV4_PROTOCOL,
 	IPV4_SOURCE,
+	IPV4_TOTAL_LENGTH,
 	ipv4HeaderLength,
 	isIpv4Group,
 	PROTOCOL_IGMP,
 	PROTOCOL_UDP,
 } from '../../wire/ip.js';
 import type { PortState } from '../port-state.js';
-import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_FANOUT } from '../verdict.js';
+import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_DHCP, SLOW_FANOUT } from '../verdict.js';
 import { canClaim4 } from './claim.js';
 import { hostToOwner, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_IP_SPOOF = drop('ip-spoof');
+const DROP_DHCP_GUARD = drop('dhcp-guard');
 
 export function ipv4FromSlave(
 	state: PortState,
@@ -31,8 +35,12 @@ export function ipv4FromSlave(
 	const destination = frame.getInt32(ip + IPV4_DESTINATION);
 	const group = isGroupDestination(frame, at) || isIpv4Group(destination);
 	const owner = state.ipv4.find(source);
+	const ports = dhcpPorts(frame, ip);
+	if (ports === DHCP_REPLY) return DROP_DHCP_GUARD;
+	// Requests to renew come from an address and go to the server alone, but name the MAC inside all the same.
+	if (ports === DHCP_REQUEST && (source === 0 ? group : owner === edge)) return SLOW_DHCP;
 	if (owner !== edge) {
-		if (source === 0 && group && isFromNobody(frame, ip)) return SLOW_FANOUT;
+		if (source === 0 && group && frame.getUint8(ip + IPV4_PROTOCOL) === PROTOCOL_IGMP) return SLOW_FANOUT;
 		return owner === EDGE_WIRE && canClaim4(state, edge, source) ? SLOW_CLAIM : DROP_IP_SPOOF;
 	}
 	if (group) return SLOW_FANOUT;
@@ -46,6 +54,7 @@ export function ipv4FromWire(state: PortState, frame: DataView, at: number, leng
 	const group = isGroupDestination(frame, at);
 	// A network card in promiscuous mode, somebody's tcpdump, shows us what is for other machines.
 	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (state.slaveCount > 0 && dhcpPorts(frame, ip) === DHCP_REPLY) return SLOW_DHCP;
 	const sender = state.ipv4.find(frame.getInt32(ip + IPV4_SOURCE));
 	if (group || isIpv4Group(destination)) return wireToGroup(state, frame, at, sender);
 	return wireToOwner(state, frame, at, state.ipv4.find(destination), sender);
@@ -54,22 +63,27 @@ export function ipv4FromWire(state: PortState, frame: DataView, at: number, leng
 export function ipv4FromHost(state: PortState, frame: DataView, at: number, length: number): number {
 	const ip = at + ETHERNET_HEADER;
 	if (ipv4HeaderLength(frame, ip, length - ETHERNET_HEADER) === 0) return DROP_MALFORMED;
+	if (dhcpPorts(frame, ip) === DHCP_REPLY) return SLOW_DHCP;
 	const destination = frame.getInt32(ip + IPV4_DESTINATION);
 	if (isGroupDestination(frame, at) || isIpv4Group(destination)) return SLOW_FANOUT;
 	return hostToOwner(state, frame, at, state.ipv4.find(destination));
 }
 
 /**
- * A guest without an address speaks from 0.0.0.0 for two purposes: DHCP (RFC 2131, 4.1), and IGMP reports of
- * a host that has none yet (RFC 4541, 2.1.1). A later fragment shows no ports and is neither.
+ * Source and destination port of a UDP packet that could be DHCP, in one number; 0 for other protocols, fragments,
+ * and packets too short for a DHCP message.
  */
-function isFromNobody(frame: DataView, ip: number): boolean {
-	const protocol = frame.getUint8(ip + IPV4_PROTOCOL);
-	if (protocol === PROTOCOL_IGMP) return true;
-	if (protocol !== PROTOCOL_UDP || (frame.getUint16(ip + IPV4_FRAGMENT) & 0x3fff) !== 0) return false;
+function dhcpPorts(frame: DataView, ip: number): number {
+	if (frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_UDP) return 0;
 	const udp = ip + ((frame.getUint8(ip) & 15) << 2);
-	return udp + 4 <= ip + frame.getUint16(ip + 2) && frame.getInt32(udp) === DHCP_PORTS;
+	const whole = (frame.getUint16(ip + IPV4_FRAGMENT) & FRAGMENT) === 0;
+	return whole && udp + UDP_HEADER + DHCP_OPTIONS <= ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH)
+		? frame.getInt32(udp)
+		: 0;
 }
 
-/** Source port 68, destination port 67. */
-const DHCP_PORTS = (68 << 16) | 67;
+/** More fragments, and the offset. */
+const FRAGMENT = 0x3fff;
+/** RFC 2131, 4.1: clients speak from port 68 to port 67, servers the other way round. */
+const DHCP_REQUEST = (68 << 16) | 67;
+const DHCP_REPLY = (67 << 16) | 68;

@@ -2,6 +2,7 @@
  * Theory of operation. The slow path takes frames off the backlog, one at a time, and does what needs thought:
  *
  *   claim    the source is nobody's: the address book decides, and if the slave owns it now, decide again
+ *   dhcp     requests get the master's MAC inside, replies go by transaction id and make leases
  *   answer   ARP and ND for the host's addresses, in the host's place
  *   fan out  a copy for each edge on this machine that gets one, then, rewritten, one for the wire
  *
@@ -12,7 +13,8 @@
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
-import { isGroupDestination } from '../../wire/ethernet.js';
+import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
+import { IPV4_DESTINATION } from '../../wire/ip.js';
 import { AddressBook, type BookEntry } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
 import { applyChange } from '../apply-change.js';
@@ -30,15 +32,29 @@ import {
 } from '../messages.js';
 import { PortState } from '../port-state.js';
 import { COPY, type Region, regionOf, TransmitBatch } from '../transmit.js';
-import { drop, EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_ANSWER, SLOW_CLAIM } from '../verdict.js';
+import {
+	drop,
+	EDGE_HOST,
+	EDGE_SLAVES,
+	EDGE_WIRE,
+	EDGES_MAX,
+	IGNORE,
+	SLOW_ANSWER,
+	SLOW_CLAIM,
+	SLOW_DHCP,
+} from '../verdict.js';
 import { Answerer } from './answer.js';
 import { BACKLOG_BYTES, Backlog } from './backlog.js';
+import { leaseOf, releasedAddress } from './dhcp-lease.js';
+import { DhcpNat } from './dhcp-nat.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { writeGroupMac } from './group-mac.js';
 import { rewriteForWire } from './rewrite.js';
+import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
 
 const BATCH = 256;
 const DROP_IP_SPOOF = drop('ip-spoof');
+const DROP_UNKNOWN_DESTINATION = drop('unknown-destination');
 
 export class SlowPath {
 	readonly #setup: SlowPathSetup;
@@ -48,6 +64,9 @@ export class SlowPath {
 	readonly #backlog: Backlog;
 	readonly #transmit: TransmitBatch;
 	readonly #answerer = new Answerer();
+	readonly #dhcp = new DhcpNat();
+	/** When the next lease ends, milliseconds since 1970. */
+	#nextExpiry: number | undefined;
 	readonly #counters: Counters;
 	readonly #doorbells: Int32Array;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
@@ -79,13 +98,14 @@ export class SlowPath {
 			this.#backlog.setSleeping(true);
 			// Whoever queued or rang before it could see us asleep has not signalled: look once more.
 			if (!this.#backlog.peek() && Atomics.load(this.#doorbells, DOORBELL_SLOW_PATH) === 0) {
-				poll.wait(-1);
+				poll.wait(this.#expire());
 				clearEvent(event);
 			}
 			this.#backlog.setSleeping(false);
 		}
 		this.#transmit.close();
 		this.#answerer.close();
+		this.#dhcp.close();
 		this.#setup.commands.close();
 		this.#setup.forwarder.close();
 	}
@@ -114,6 +134,7 @@ export class SlowPath {
 			}
 			if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
 		}
+		if (verdict === SLOW_DHCP) verdict = this.#handleDhcp(at, length, ingress);
 		const entry = ingress * STRIDE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
 		if (verdict === IGNORE) (this.#counters[entry + IGNORED] as number)++;
@@ -121,6 +142,7 @@ export class SlowPath {
 		else if (verdict < EDGES_MAX) this.#transmit.add(this.#region, at, length, verdict, ingress);
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
+			if (verdict === SLOW_DHCP) return;
 			if (verdict === SLOW_ANSWER) this.#answer(at, ingress);
 			else this.#fanOut(at, length, ingress);
 		}
@@ -132,6 +154,51 @@ export class SlowPath {
 		return this.#book.claim(ingress, addressText(frame, address, family), family);
 	}
 
+	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
+	#handleDhcp(at: number, length: number, ingress: number): number {
+		const { frame } = this.#region;
+		if (ingress >= EDGE_SLAVES) return this.#dhcpRequest(at, length, ingress);
+		const edge = this.#dhcp.reply(this.#state, frame, at, length);
+		if (edge === IGNORE) return ingress === EDGE_WIRE ? IGNORE : DROP_UNKNOWN_DESTINATION;
+		if (edge >= EDGE_SLAVES) this.#followLease(at, edge);
+		return edge;
+	}
+
+	/** Servers are on the wire, or the host itself; other guests aren't asked. */
+	#dhcpRequest(at: number, length: number, ingress: number): number {
+		const { frame } = this.#region;
+		const rewritten = this.#dhcp.request(this.#state, frame, at, length, ingress, performance.now());
+		if (rewritten < 0) return rewritten;
+		const destination = this.#state.ipv4.find(frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION));
+		const released = releasedAddress(frame, at);
+		if (released !== undefined && this.#book.holderOf(released)?.edge === ingress)
+			this.#book.release(released);
+		const { region, at: copyAt } = this.#dhcp;
+		if (destination !== EDGE_HOST) this.#transmit.add(region, copyAt, rewritten, EDGE_WIRE, COPY);
+		if (this.#state.host && (destination === EDGE_HOST || isGroupDestination(frame, at))) {
+			this.#transmit.add(region, copyAt, rewritten, EDGE_HOST, COPY);
+		}
+		return SLOW_DHCP;
+	}
+
+	#followLease(at: number, edge: number): void {
+		const { frame } = this.#region;
+		const lease = leaseOf(frame, at);
+		// A guest that isn't trusted with choosing its addresses gets none from a server either.
+		if (lease === undefined || this.#state.learns[edge] !== 1) return;
+		const expires = Date.now() + lease.seconds * 1000;
+		this.#book.lease(edge, lease.address, 4, expires);
+		if (this.#nextExpiry === undefined || expires < this.#nextExpiry) this.#nextExpiry = expires;
+	}
+
+	/** Takes back leases that have ended. @returns milliseconds until the next one ends, or -1. */
+	#expire(): number {
+		const now = Date.now();
+		if (this.#nextExpiry !== undefined && this.#nextExpiry <= now) this.#nextExpiry = this.#book.expire(now);
+		// `poll` counts in 32 bits; whoever wakes early looks again.
+		return this.#nextExpiry === undefined ? -1 : Math.min(this.#nextExpiry - now + 1, 0x7fffffff);
+	}
+
 	#answer(at: number, ingress: number): void {
 		const length = this.#answerer.answer(this.#state, this.#region.frame, at);
 		if (length > 0) this.#transmit.add(this.#answerer.region, this.#answerer.at, length, ingress, COPY);
@@ -141,14 +208,28 @@ export class SlowPath {
 		const { frame } = this.#region;
 		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
 		const count = fanout(this.#state, frame, at, ingress, this.#receivers);
-		for (let index = 0; index < count; index++) {
-			if (this.#transmit.full) this.#transmit.flush();
-			this.#transmit.add(this.#region, at, length, this.#receivers[index] as number, COPY);
+		if (!isRouterAdvertisement(frame, at)) {
+			this.#copyTo(count, at, length);
+		} else {
+			this.#copyTo(count, at, length, 1);
+			this.#transmit.flush();
+			clearAutonomous(frame, at);
+			this.#copyTo(count, at, length, 0);
 		}
 		if (!leavesForWire(ingress)) return;
 		this.#transmit.flush();
 		rewriteForWire(this.#state, frame, at);
 		this.#transmit.add(this.#region, at, length, EDGE_WIRE, COPY);
+	}
+
+	/** @param learns only to those slaves that may learn (1) or may not (0). */
+	#copyTo(count: number, at: number, length: number, learns?: number): void {
+		for (let index = 0; index < count; index++) {
+			const edge = this.#receivers[index] as number;
+			if (learns !== undefined && this.#state.learns[edge] !== learns) continue;
+			if (this.#transmit.full) this.#transmit.flush();
+			this.#transmit.add(this.#region, at, length, edge, COPY);
+		}
 	}
 
 	#listen(): void {
@@ -165,7 +246,10 @@ export class SlowPath {
 	#obey(command: Command): string | undefined {
 		switch (command.kind) {
 			case 'change':
-				if (command.change.kind === 'slave-removed') this.#book.releaseAll(command.change.edge);
+				if (command.change.kind === 'slave-removed') {
+					this.#book.releaseAll(command.change.edge);
+					this.#dhcp.forget(command.change.edge);
+				}
 				this.#change(command.change);
 				return undefined;
 			case 'assign': {
@@ -189,9 +273,16 @@ export class SlowPath {
 		}
 	}
 
-	#addressChanged({ address, edge, origin }: BookEntry, change: 'added' | 'removed'): void {
+	#addressChanged({ address, edge, origin, expires }: BookEntry, change: 'added' | 'removed'): void {
 		this.#change(change === 'added' ? { kind: 'assigned', address, edge } : { kind: 'released', address });
-		this.#report({ kind: 'address', edge, address, origin, change });
+		this.#report({
+			kind: 'address',
+			edge,
+			address,
+			origin,
+			change,
+			...(expires === undefined ? {} : { expires }),
+		});
 	}
 
 	#change(change: StateChange): void {

@@ -65,7 +65,7 @@ function seen({ verdict, out }: Outcome): { verdict: string; out: string[] } {
 
 function wanted({ verdict, out = [] }: Case): { verdict: string; out: string[] } {
 	const isPlace = verdict === 'wire' || verdict === 'host' || verdict.startsWith('vm');
-	const isSlow = verdict === 'fan out' || verdict === 'answer' || verdict === 'claim';
+	const isSlow = verdict === 'fan out' || verdict === 'answer' || verdict === 'claim' || verdict === 'dhcp';
 	const name = isPlace ? verdictName(edgeOf(verdict as Place)) : isSlow ? `slow: ${verdict}` : verdict;
 	return {
 		verdict: name,
