@@ -36,7 +36,8 @@ export function forwardSignals(): Forwarding {
 }
 
 function pass(child: ChildProcess, signal: NodeJS.Signals): void {
-	if (!(typed.has(signal) && inForeground())) child.kill(signal);
+	// The kernel ignores SIGTSTP in a process group without a shell above it (setpgid(2), orphaned groups).
+	if (!(typed.has(signal) && inForeground())) child.kill(signal === 'SIGTSTP' ? 'SIGSTOP' : signal);
 	// The handler has replaced what the signal does by itself. SIGCONT, which a shell sends to both, undoes it.
 	if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
 }
