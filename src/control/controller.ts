@@ -8,11 +8,11 @@ import type { Config } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
-import { type DomainRequest, Domains } from './domains.js';
+import { Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
 import { LinkWatch } from './link-watch.js';
-import type { Domain, Listing, Master, Slave, Statistics } from './model.js';
+import type { Listing, Master, Slave, Statistics } from './model.js';
 import {
 	type DomainRecord,
 	type MasterOptions,
@@ -85,7 +85,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	/** Opens a port. One that is up with the same options is left as it is, and stays when its slaves go. */
 	up(name: string, options: MasterOptions): Promise<{ master: Master; created: boolean }> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			checkSupported(options);
 			const existing = this.registry.master(name);
 			const warnings = existing
@@ -98,7 +98,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	/** Closes a port. @returns the slaves that went with it. @throws IpvtapError `conflict` if there are any, unless forced. */
 	down(name: string, force: boolean): Promise<string[]> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			const { name: master } = this.registry.requireMaster(name);
 			const slaves = this.registry.slaves(master);
 			if (slaves.length > 0 && !force) {
@@ -123,7 +123,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	setMaster(name: string, change: Pick<MasterOptions, 'mode' | 'flag' | 'offload'>): Promise<Master> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			this.registry.requireMaster(name);
 			checkSupported(change);
 			await this.estate.setPort(name, change);
@@ -135,7 +135,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	/** Makes a slave, and its master's port if nobody has. @param mayOpen may it do that? */
 	attach(request: AttachRequest, mayOpen: (master: string) => void): Promise<Slave> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			const { name } = await this.attachNow(request, { mayOpen });
 			return this.slave(name);
 		});
@@ -168,37 +168,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			throw error;
 		}
 		this.#watch.expectClaim(record);
-		this.#log.info(
-			{ slave: record.name, master, ifname: record.ifname, addresses: record.addresses },
-			'slave attached',
-		);
+		const { name: slave, ifname, addresses } = record;
+		this.#log.info({ slave, master, ifname, addresses }, 'slave attached');
 		return record;
 	}
 
 	detach(name: string): Promise<void> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			if (!this.registry.slave(name) && this.domains.forget(name)) return;
 			await this.#remove(this.registry.requireSlave(name));
-		});
-	}
-
-	/** What libvirt's hook tells of a domain. */
-	putDomain(name: string, request: DomainRequest): Promise<Domain> {
-		return this.#change(() => this.domains.put(name, request));
-	}
-
-	/** The domain has ended. @param failed it never really started. */
-	removeDomain(name: string, failed: boolean): Promise<void> {
-		return this.#change(() => this.domains.remove(name, failed));
-	}
-
-	/** libvirt's name for the NIC that a slave is has become known. */
-	nameNic(name: string, alias: string): Promise<Slave> {
-		return this.#change(async () => {
-			const { domain } = this.registry.requireSlave(name);
-			if (domain) this.registry.changeSlave(name, { domain: { ...domain, alias } });
-			this.save();
-			return this.slave(name);
 		});
 	}
 
@@ -207,7 +185,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		name: string,
 		change: { addresses?: string[]; add?: string[]; remove?: string[] },
 	): Promise<Slave> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			const slave = this.registry.requireSlave(name);
 			const plan = this.registry.planAddresses(
 				name,
@@ -224,7 +202,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	/** Makes what the state file wants of what is there. What can't be made stays wanted, with its problem shown. */
 	adopt(state: { masters: MasterRecord[]; slaves: SlaveRecord[]; domains?: DomainRecord[] }): Promise<void> {
-		return this.#change(async () => {
+		return this.change(async () => {
 			for (const master of state.masters) this.registry.addMaster(master);
 			for (const slave of state.slaves) this.registry.addSlave(slave);
 			for (const domain of state.domains ?? []) this.registry.setDomain(domain);
@@ -277,8 +255,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		return warnings;
 	}
 
-	save(): void {
-		this.#saveState(this.registry.masters(), this.registry.slaves());
+	save(masters = this.registry.masters(), slaves = this.registry.slaves()): void {
+		const domains = this.registry.domains();
+		saveState(this.#config.stateFile, { masters, slaves, ...(domains.length > 0 ? { domains } : {}) });
 	}
 
 	/** Ports that were opened for slaves that are gone by now. */
@@ -293,16 +272,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		const masters = this.registry
 			.masters()
 			.filter(({ name }) => slaves.some(({ master }) => master === name));
-		if (slaves.length + this.registry.domains().length > 0) this.#saveState(masters, slaves);
+		if (slaves.length + this.registry.domains().length > 0) this.save(masters, slaves);
 		else removeState(this.#config.stateFile);
 	}
 
-	#saveState(masters: MasterRecord[], slaves: SlaveRecord[]): void {
-		const domains = this.registry.domains();
-		saveState(this.#config.stateFile, { masters, slaves, ...(domains.length > 0 ? { domains } : {}) });
-	}
-
-	#change<T>(task: () => Promise<T>): Promise<T> {
+	/** Runs one change after the others. */
+	change<T>(task: () => Promise<T>): Promise<T> {
 		if (this.#closing)
 			throw new IpvtapError('daemon-unreachable', 'the daemon is ending', { hint: 'try again' });
 		return this.serial.run(task).finally(() => this.emit('changed'));

@@ -10,6 +10,7 @@
  * Hooks may be missed: libvirtd or we may have been away. What counts then is whether a QEMU has the TAP open: a
  * slave goes with it, which also is how detach-device shows.
  */
+import { vhostAvailable } from '../../qemu/vhost.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { getLink, type Link } from '../sys/netlink/link.js';
@@ -102,6 +103,13 @@ export class Domains {
 		return true;
 	}
 
+	/** libvirt's name for the NIC that a slave is has become known; within `serial`. */
+	nameNic(slave: string, alias: string): void {
+		const { domain } = this.#controller.registry.requireSlave(slave);
+		if (domain) this.#controller.registry.changeSlave(slave, { domain: { ...domain, alias } });
+		this.#controller.save();
+	}
+
 	/** What the state file says, after its slaves have been adopted; within `serial`. */
 	adopt(records: DomainRecord[]): void {
 		const { registry } = this.#controller;
@@ -153,6 +161,7 @@ export class Domains {
 				await located(wanted, async () => {
 					this.#checkMaster(wanted);
 					if (!wanted.present) return void this.#plan(record, nic);
+					checkDevice(wanted);
 					await this.#attach(record, nic, { ...wanted, closed: true });
 					undo.push(() => this.#dropSlave(nic.name));
 					this.#checkMtu(wanted);
@@ -309,6 +318,22 @@ export class Domains {
 	#set(record: DomainRecord): void {
 		this.#controller.registry.setDomain(record);
 		this.#controller.save();
+	}
+}
+
+/** What libvirt would fail at later, and say less about. */
+function checkDevice({ target, vhost }: NicRequest): void {
+	if (getLink(target)?.carrier) {
+		throw new IpvtapError('conflict', `the TAP ${target} is in use: somebody has it open already`, {
+			hint: `see who: grep -l 'iff:.*${target}' /proc/[0-9]*/fdinfo/*; or choose another <target dev>`,
+		});
+	}
+	if (vhost && !vhostAvailable()) {
+		throw new IpvtapError(
+			'usage',
+			`the <driver name> of ${target}: found 'vhost', allowed: 'qemu' or none, since /dev/vhost-net doesn't open`,
+			{ hint: 'sudo modprobe vhost_net, or leave it out: libvirt then uses vhost where it can' },
+		);
 	}
 }
 

@@ -61,7 +61,10 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			handle: async ({ name, body, actor }) => {
 				const { alias, ...change } = given(parseBody(slaveChange, body));
 				requireOwner(actor, registry.requireSlave(name).owner, `change the slave '${name}'`);
-				if (alias !== undefined) return { body: await controller.nameNic(name, alias) };
+				if (alias !== undefined) {
+					await controller.change(async () => controller.domains.nameNic(name, alias));
+					return { body: controller.slave(name) };
+				}
 				return { body: await controller.setSlave(name, change) };
 			},
 		},
@@ -82,7 +85,7 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			handle: async ({ name, body, actor }) => {
 				const request = parseBody(domainBody, body);
 				requirePrivilege(actor, `speak for the domain ${name}`);
-				return { body: await controller.putDomain(name, request) };
+				return { body: await controller.change(() => controller.domains.put(name, request)) };
 			},
 		},
 		{
@@ -90,7 +93,7 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			path: '/v1/domains/:name',
 			handle: async ({ name, query, actor }) => {
 				requirePrivilege(actor, `speak for the domain ${name}`);
-				await controller.removeDomain(name, query.get('failed') === 'true');
+				await controller.change(() => controller.domains.remove(name, query.get('failed') === 'true'));
 				return { body: { name, removed: true } };
 			},
 		},

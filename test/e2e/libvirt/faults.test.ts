@@ -105,7 +105,7 @@ test.serial(
 	"domains that declare nothing of ours are none of ours, even without ipvtap's programs",
 	async t => {
 		await host.define({ name: 'plain', nics: [], metadata: '' });
-		await host.sh('sed -i "s#^node=.*#node=/nowhere/node#" /etc/libvirt/hooks/qemu.d/50-ipvtap');
+		await host.sh(`sed -i "s#^node=.*#node='/nowhere/node'#" /etc/libvirt/hooks/qemu.d/50-ipvtap`);
 		await host.virsh('start', 'plain');
 		await host.define({ name: 'web', nics: [web1] });
 		t.regex(

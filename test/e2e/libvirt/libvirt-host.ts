@@ -13,7 +13,7 @@ import type { Listing, Slave } from '../../../src/control/model.js';
 import { exec, type Finished, run, toolsEnv } from '../../../src/lab/command.js';
 import { GuestAgent } from '../../../src/lab/guest-agent.js';
 import { guestImage } from '../../../src/lab/guest-image.js';
-import { Lan } from '../../../src/lab/lan.js';
+import { Lan, type LanOptions } from '../../../src/lab/lan.js';
 import { until } from '../../../src/lab/wait.js';
 import { type DomainOptions, domainXml } from './domain-xml.js';
 
@@ -43,8 +43,8 @@ export class LibvirtHost {
 	}
 
 	/** With libvirt and ipvtapd running, `eth0` up and the hook installed. */
-	static async create(): Promise<LibvirtHost> {
-		const lan = await Lan.create();
+	static async create(options: LanOptions = {}): Promise<LibvirtHost> {
+		const lan = await Lan.create(options);
 		// QEMU runs as a user of its own, and looks for its guest's agent here.
 		chmodSync(lan.folder, 0o755);
 		const keeper = lan.host.spawn(
@@ -81,9 +81,19 @@ export class LibvirtHost {
 		await this.#kill('libvirtd', signal);
 	}
 
+	/** It reads its settings again, and looks for hooks. */
+	reloadLibvirt(): void {
+		this.#daemons.get('libvirtd')?.kill('SIGHUP');
+	}
+
 	async startIpvtapd(): Promise<void> {
 		this.#spawn('ipvtapd', [`${bin}/ipvtapd`]);
-		await until('ipvtapd', 10_000, () => existsSync(this.socket));
+		// One that was killed has left its socket behind.
+		await until(
+			'ipvtapd',
+			10_000,
+			async () => existsSync(this.socket) && (await this.tryIpvtap('list')).rc === 0,
+		);
 	}
 
 	async stopIpvtapd(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -155,6 +165,11 @@ export class LibvirtHost {
 		return agent;
 	}
 
+	/** Where another host's libvirt finds this one's. */
+	get uri(): string {
+		return `qemu+unix:///system?socket=/proc/${this.#daemons.get('libvirtd')?.pid}/root/run/libvirt/libvirt-sock`;
+	}
+
 	/** Waits until an address answers the laptop, on the other side of the switch. */
 	async answers(address: string, timeout = 30_000): Promise<void> {
 		await until(`${address} to answer`, timeout, () => this.pings(address));
@@ -211,16 +226,14 @@ export class LibvirtHost {
 /** Runs until its standard input ends. QEMU may be confined by profiles that know nothing of a private /etc,
  * and without `dynamic_ownership` libvirt leaves the guest image to its owner. */
 const privateFolders = `
-mkdir -p /etc/libvirt /var/lib/libvirt /run/libvirt /var/log/libvirt /var/cache/libvirt
-copy=$(mktemp -d)
-cp -a /etc/libvirt/. $copy
 for folder in /etc/libvirt /var/lib/libvirt /run/libvirt /var/log/libvirt /var/cache/libvirt; do
+	mkdir -p $folder
 	mount -t tmpfs -o mode=755 none $folder
 done
-cp -a $copy/. /etc/libvirt
-rm -rf $copy /etc/libvirt/hooks /etc/libvirt/qemu/autostart /etc/libvirt/qemu/networks/autostart
 mkdir -p /etc/libvirt/hooks /var/log/libvirt/qemu
-printf 'security_driver = "none"\\ndynamic_ownership = 0\\n' >>/etc/libvirt/qemu.conf
+printf 'auth_unix_rw = "none"\\nhost_uuid = "%s"\\n' $(cat /proc/sys/kernel/random/uuid) >/etc/libvirt/libvirtd.conf
+printf 'security_driver = "none"\\ndynamic_ownership = 0\\n' >/etc/libvirt/qemu.conf
+getent passwd libvirt-qemu >/dev/null || printf 'user = "root"\\ngroup = "root"\\n' >>/etc/libvirt/qemu.conf
 [ ! -d /run/dbus ] || mount -t tmpfs none /run/dbus
 dev=$(mktemp -d)
 mount -t tmpfs -o mode=755 dev $dev

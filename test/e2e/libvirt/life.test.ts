@@ -123,7 +123,6 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 		await Promise.all([host.answers('192.0.2.11'), host.answers('192.0.2.12')]);
 		const before = await host.slave('web1');
 		await host.stopIpvtapd(signal);
-		await host.ipvtap('up', 'eth0').catch(() => undefined);
 		await host.startIpvtapd();
 		await host.answers('192.0.2.11', 5000);
 		const after = await host.slave('web1');
@@ -164,4 +163,53 @@ test.serial('a daemon that has lost its memory learns of running guests from lib
 	await host.startLibvirt();
 	await host.answers('192.0.2.11', 5000);
 	t.like(await host.slave('web1'), { domain: { name: 'web', state: 'running', alias: 'net0' } });
+});
+
+test.serial('two NICs on two masters, one of which goes and comes back', async t => {
+	const { name: host0 } = host.lan.host;
+	const plugWire = () =>
+		host.lan.laptop.ip(
+			`link add wire1 type veth peer name eth1 netns ${host0}`,
+			'link set wire1 up',
+			'address add 198.51.100.3/24 dev wire1',
+		);
+	await plugWire();
+	await host.lan.host.ip('link set eth1 up', 'address add 198.51.100.2/24 dev eth1');
+	const dmz = {
+		target: 'ipvt-dmz',
+		mac: '52:54:00:00:00:13',
+		addresses: ['198.51.100.11'],
+		master: 'eth1',
+		attributes: "flag='private' mode='l2'",
+	};
+	await host.define({ name: 'gw', nics: [web1, dmz] });
+	await host.virsh('start', 'gw');
+	await host.answers('192.0.2.11');
+	await host.answers('198.51.100.11');
+	const { masters, slaves } = await host.list();
+	t.like(
+		masters.find(({ name }) => name === 'eth1'),
+		{ flag: 'private', slaves: 1 },
+	);
+	t.deepEqual(
+		slaves.map(({ name, master, domain }) => [name, master, domain?.alias]),
+		[
+			['web1', 'eth0', 'net0'],
+			['dmz', 'eth1', 'net1'],
+		],
+	);
+	await host.lan.laptop.ip('link delete wire1');
+	await until('the loss to show', 5000, async () => (await host.slave('dmz'))?.problem !== undefined);
+	t.true(await host.pings('192.0.2.11'));
+	t.is((await host.virsh('domstate', 'gw')).trim(), 'running');
+	await plugWire();
+	await host.lan.host.ip('link set eth1 up', 'address add 198.51.100.2/24 dev eth1');
+	await host.answers('198.51.100.11');
+	await host.virsh('destroy', 'gw');
+	t.is(
+		(await host.list()).masters.find(({ name }) => name === 'eth1'),
+		undefined,
+		'opened for its slave, it closes with it',
+	);
+	await host.lan.laptop.ip('link delete wire1');
 });

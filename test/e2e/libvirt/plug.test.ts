@@ -21,19 +21,23 @@ async function booted(nics = [web1]): Promise<(script: string) => Promise<string
 	return async script => (await agent.run(script, 20_000)).out;
 }
 
-const waitForEth1 = 'for _ in $(seq 200); do [ -e /sys/class/net/eth1 ] && break; usleep 20000; done';
+/** With both NICs up in one subnet, a Linux guest answers on the first, which may not use the second's address. */
+const useEth1 = (address: string): string =>
+	`for _ in $(seq 200); do [ -e /sys/class/net/eth1 ] && break; usleep 20000; done
+	ip link set eth0 down; ip link set eth1 up; ip addr add ${address}/24 dev eth1`;
 
 test.serial('attach --domain plugs in and detach --domain unplugs, in one command each', async t => {
 	const inGuest = await booted();
 	await host.ipvtap('attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web');
 	t.like(await host.slave('web2'), { state: 'up', domain: { name: 'web', state: 'running', alias: 'net1' } });
-	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.12/24 dev eth1`);
+	await inGuest(useEth1('192.0.2.12'));
 	await host.answers('192.0.2.12');
 	t.regex(await host.virsh('domiflist', 'web'), /ipvt-web2 +ethernet/);
 	await host.ipvtap('detach', 'web2', '--domain', 'web');
 	t.is(await host.slave('web2'), undefined);
 	t.notRegex(await host.virsh('domiflist', 'web'), /ipvt-web2/);
-	t.true(await host.pings('192.0.2.11'));
+	await inGuest('ip link set eth0 up');
+	await host.answers('192.0.2.11');
 });
 
 test.serial('attach --domain takes back what libvirt refuses', async t => {
@@ -63,7 +67,7 @@ test.serial('what --format libvirt prints is taken by virsh attach-device as it 
 	const file = join(host.lan.folder, 'nic.xml');
 	writeFileSync(file, xml);
 	await host.virsh('attach-device', 'web', file);
-	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.12/24 dev eth1`);
+	await inGuest(useEth1('192.0.2.12'));
 	await host.answers('192.0.2.12');
 	await host.virsh('detach-device', 'web', file);
 	await until('QEMU to let go', 10_000, async () => (await host.slave('web2'))?.state === 'down');
@@ -100,7 +104,7 @@ test.serial('a NIC that is declared for later is adopted when its TAP appears', 
 	const file = join(host.lan.folder, 'nic.xml');
 	writeFileSync(file, interfaceXml(later));
 	await host.virsh('attach-device', 'web', file);
-	await inGuest(`${waitForEth1}; ip link set eth1 up; ip addr add 192.0.2.19/24 dev eth1`);
+	await inGuest(useEth1('192.0.2.19'));
 	await host.answers('192.0.2.19');
 	t.like(await host.slave('late'), { mac: later.mac, domain: { name: 'web', state: 'running' } });
 });
