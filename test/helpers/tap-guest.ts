@@ -38,6 +38,7 @@ export const guestOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 export class FrameEnd {
 	readonly fd: number;
 	readonly #poll: PollSet;
+	readonly #again: Received[] = [];
 
 	constructor(fd: number) {
 		this.fd = fd;
@@ -64,8 +65,15 @@ export class FrameEnd {
 		}
 	}
 
+	/** Makes frames that were received the next ones again. */
+	putBack(frames: readonly Received[]): void {
+		this.#again.unshift(...frames);
+	}
+
 	/** The next frame, or undefined when none comes within `timeout` milliseconds. */
 	receive(timeout = 5000): Received | undefined {
+		const again = this.#again.shift();
+		if (again !== undefined) return again;
 		const deadline = performance.now() + timeout;
 		for (;;) {
 			const length = this.#read();

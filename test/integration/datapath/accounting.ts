@@ -13,6 +13,8 @@ export interface Books {
 	stats: SlaveStats;
 	/** Frames that rings of the port had no room for; they belong to nobody. */
 	ringFull: number;
+	/** Copies of multicast that could not be handed to the wire. */
+	lostAtWire: number;
 }
 
 /** What one frame led to. `drops` counts the guest's own by reason. */
@@ -31,7 +33,14 @@ export async function books(site: Site, guest: Guest): Promise<Books> {
 		const { masters, slaves } = await call<Statistics>(site.product.socket, 'GET', '/v1/stats');
 		const stats = slaves.find(({ name }) => name === guest.name)!.stats;
 		const written = within(site.host, () => requireLink(guest.slave.ifindex).stats.rx.packets);
-		return { written, stats, ringFull: masters[0]!.stats.drops['ring-full'] ?? 0 };
+		const { drops } = masters[0]!.stats;
+		const atSlaves = slaves.reduce((total, slave) => total + (slave.stats.drops['copy-lost'] ?? 0), 0);
+		return {
+			written,
+			stats,
+			ringFull: drops['ring-full'] ?? 0,
+			lostAtWire: (drops['copy-lost'] ?? 0) - atSlaves,
+		};
 	};
 	return until('the backlog to be empty', 5000, async () => {
 		const now = await read();

@@ -163,9 +163,8 @@ export function vnet(fields: VnetFields): Buffer {
 	header[0] = fields.flags ?? 0;
 	header[1] = fields.gsoType ?? 0;
 	const words = [fields.headerLength, fields.gsoSize, fields.csumStart, fields.csumOffset];
-	words.forEach((word, index) =>
-		new DataView(header.buffer, header.byteOffset).setUint16(2 + 2 * index, word ?? 0, littleEndian),
-	);
+	const view = new DataView(header.buffer, header.byteOffset);
+	for (const [index, word] of words.entries()) view.setUint16(2 + 2 * index, word ?? 0, littleEndian);
 	return header;
 }
 

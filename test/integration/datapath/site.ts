@@ -154,7 +154,7 @@ export class Site {
 }
 
 /** A raw socket on one interface that carries virtio headers and doesn't see what it sends. */
-function openPacketSocket(ifindex: number): number {
+export function openPacketSocket(ifindex: number): number {
 	const fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
 	for (const option of [PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING]) {
 		check(setsockopt(fd, SOL_PACKET, option, Int32Array.of(1), 4), 'setsockopt');

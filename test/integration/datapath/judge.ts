@@ -1,0 +1,282 @@
+/**
+ * The standard port of the decision table (helpers/world.ts), made of real things: TAPs for the guests, a veth
+ * pair as the wire, a raw socket on the host slave's device as the host, whose own stack is kept silent.
+ */
+
+import { call } from '../../../src/control/client.js';
+import type { Slave as Attached, Listing, SlaveStats, Statistics } from '../../../src/control/model.js';
+import type { FlagName } from '../../../src/datapath/port-state.js';
+import { Namespace } from '../../../src/lab/namespace.js';
+import { until } from '../../../src/lab/wait.js';
+import { requireLink } from '../../../src/sys/netlink/link.js';
+import type { Case, Place } from '../../cases/case.js';
+import { Product } from '../../helpers/product.js';
+import { FrameEnd, openGuest, type Received, within } from '../../helpers/tap-guest.js';
+import {
+	addressesOf,
+	gateway,
+	host,
+	MASTER,
+	type Slave,
+	type SlaveName,
+	slaves,
+	vm1,
+} from '../../helpers/world.js';
+import { difference } from './accounting.js';
+import { ethernet, ipv4, ipv6, udp, vnet } from './frames.js';
+import { jam } from './jam.js';
+import { openPacketSocket } from './site.js';
+
+export interface Judged {
+	/** `refused` where the kernel doesn't take the frame from its sender at all. */
+	taken: boolean;
+	out: { to: Place; frame: Buffer }[];
+	/** What was counted under a reason meanwhile, anywhere on the port. */
+	drops: Record<string, number>;
+}
+
+export class JudgedPort {
+	readonly #host: Namespace;
+	readonly #wire: Namespace;
+	readonly #product: Product;
+	readonly #ends = new Map<Place, FrameEnd>();
+	readonly #withHost: boolean;
+	#flag: FlagName = 'bridge';
+	#markers = 0;
+
+	private constructor(inside: Namespace, wire: Namespace, product: Product, withHost: boolean) {
+		this.#host = inside;
+		this.#wire = wire;
+		this.#product = product;
+		this.#withHost = withHost;
+	}
+
+	static async create(name: string, withHost: boolean): Promise<JudgedPort> {
+		const [inside, wire] = [await Namespace.create(`${name}-h`), await Namespace.create(`${name}-w`)];
+		await wire.sysctl({ 'net.ipv6.conf.default.disable_ipv6': 1 });
+		await inside.sysctl({ 'net.ipv6.conf.default.accept_dad': 0, 'net.ipv4.conf.all.arp_ignore': 8 });
+		// Frames are exact here: whatever a stack adds of its own would be somebody's mistake.
+		await inside.exec('nft', ['-f', '-'], {
+			input:
+				'table inet silence {\nchain in { type filter hook input priority 0; policy drop; }\nchain out { type filter hook output priority 0; policy drop; }\n}\n',
+		});
+		await wire.ip(
+			`link add far type veth peer name eth0 address ${MASTER} netns ${inside.name}`,
+			'link set far arp off up',
+		);
+		await inside.ip(
+			'link set eth0 addrgenmode none up',
+			`address add ${host.ipv4}/24 dev eth0`,
+			`address add ${host.ipv6}/64 dev eth0`,
+			`address add ${host.linkLocal}/64 dev eth0`,
+		);
+		const port = new JudgedPort(inside, wire, await Product.at(inside, name), withHost);
+		await port.#product.daemon();
+		await port.#product.up('eth0', ...(withHost ? [] : ['--no-host']));
+		port.#listen('wire', wire, 'far');
+		if (withHost) port.#listen('host', inside, 'ipvh-eth0');
+		for (const slave of slaves) await port.#attach(slave);
+		return port;
+	}
+
+	/** Sends the case's frame from where it comes from, and collects all that leaves because of it. */
+	async judge(one: Case): Promise<Judged> {
+		await this.#setFlag(one.flag ?? 'bridge');
+		const before = await this.#counters();
+		for (const end of this.#ends.values()) end.drain();
+		const taken = this.#end(one.from).trySend(one.frame, longFrameHeader(one.frame)) === 'sent';
+		const markers = this.#flush(one.from);
+		const out = [...this.#ends].flatMap(([to, end]) =>
+			end
+				.drain()
+				.flatMap(({ frame }) => (markers.some(marker => isMarker(frame, marker)) ? [] : [{ to, frame }])),
+		);
+		const drops = difference(await this.#counters(), before);
+		if (one.verdict === 'claim' || one.from.startsWith('vm')) await this.#restore();
+		return { taken, out, drops };
+	}
+
+	/** Makes the port read its slaves' frames without a ring. */
+	jam(): void {
+		const probe = ethernet(
+			gateway.mac,
+			vm1.mac,
+			0x0800,
+			ipv4({ source: vm1.ipv4, destination: gateway.ipv4 }, udp(9, 9, Buffer.from('probe'))),
+		);
+		const evil = { mac: vm1.mac, ipv4: vm1.ipv4, end: this.#end('vm1') };
+		jam(evil, probe, evil.end, this.#end('wire'));
+		// Probes that were sent meanwhile may still be on their way.
+		this.#flush('vm1');
+	}
+
+	async close(): Promise<void> {
+		for (const end of this.#ends.values()) end.close();
+		await this.#product.close();
+		await Promise.all([this.#host.delete(), this.#wire.delete()]);
+	}
+
+	/**
+	 * Sends markers behind the frame, on the path of the batch and on the slow one, and waits for them. Delivery
+	 * to a TAP ends within the sender's system call, so whatever they follow has arrived then.
+	 * @returns their payloads.
+	 */
+	#flush(from: Place): Buffer[] {
+		const text = (path: string): Buffer => Buffer.from(`${path} marker ${++this.#markers} `);
+		const [slow, fast] = [text('slow'), text('fast')];
+		const end = this.#end(from);
+		if (from === 'wire') {
+			end.send(
+				ethernet(
+					'33:33:00:00:00:01',
+					gateway.mac,
+					0x86dd,
+					ipv6({ source: gateway.ipv6, destination: 'ff02::1' }, udp(9, 9, slow)),
+				),
+			);
+			end.send(
+				ethernet(
+					MASTER,
+					gateway.mac,
+					0x0800,
+					ipv4({ source: gateway.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast)),
+				),
+			);
+			this.#await('vm1', slow, fast);
+			return [slow, fast];
+		}
+		if (from === 'host') {
+			end.send(
+				ethernet(
+					'33:33:00:00:00:01',
+					MASTER,
+					0x86dd,
+					ipv6({ source: host.ipv6, destination: 'ff02::1' }, udp(9, 9, slow)),
+				),
+			);
+			end.send(
+				ethernet(
+					vm1.mac,
+					MASTER,
+					0x0800,
+					ipv4({ source: host.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast)),
+				),
+			);
+			this.#await('vm1', slow, fast);
+			return [slow, fast];
+		}
+		// From nobody, as who has no address may: an IGMP report goes to the wire whatever the flag.
+		const { mac } = slaves.find(({ name }) => name === from)!;
+		end.send(
+			ethernet(
+				'01:00:5e:00:00:16',
+				mac,
+				0x0800,
+				ipv4({ source: '0.0.0.0', destination: '224.0.0.22', protocol: 2 }, slow),
+			),
+		);
+		this.#await('wire', slow);
+		// With `vepa` the host gets what the relay sends back, by its own NIC.
+		if (this.#withHost && this.#flag !== 'vepa') this.#await('host', slow);
+		// All slaves' frames come by one ring, so one of another slave's ends the batch as well.
+		this.#end('vm1').send(
+			ethernet(
+				gateway.mac,
+				vm1.mac,
+				0x0800,
+				ipv4({ source: vm1.ipv4, destination: gateway.ipv4 }, udp(9, 9, fast)),
+			),
+		);
+		this.#await('wire', fast);
+		return [slow, fast];
+	}
+
+	/** Waits for payloads at a place; what comes before them is put back for `drain`. */
+	#await(place: Place, ...payloads: Buffer[]): void {
+		const end = this.#end(place);
+		const missing = new Set(payloads);
+		const frames: Received[] = [];
+		while (missing.size > 0) {
+			frames.push(
+				...end.receiveUntil(({ frame }) => {
+					const found = [...missing].find(payload => isMarker(frame, payload));
+					if (found) missing.delete(found);
+					return found !== undefined;
+				}),
+			);
+		}
+		end.putBack(frames);
+	}
+
+	async #counters(): Promise<Record<string, number>> {
+		const read = async (): Promise<{ stats: SlaveStats }[]> => {
+			const { masters, slaves: all } = await call<Statistics>(this.#product.socket, 'GET', '/v1/stats');
+			return [...masters, ...all];
+		};
+		// A master's drops are those of all its edges.
+		const [master] = await until('the backlog to be empty', 5000, async () => {
+			const all = await read();
+			return all.every(({ stats }) => stats.queued === 0) ? all : undefined;
+		});
+		return master!.stats.drops;
+	}
+
+	async #setFlag(flag: FlagName): Promise<void> {
+		if (flag === this.#flag) return;
+		await call(this.#product.socket, 'PATCH', '/v1/masters/eth0', { flag });
+		this.#flag = flag;
+	}
+
+	/** Slaves that have learned something are made anew. */
+	async #restore(): Promise<void> {
+		const { slaves: all } = await call<Listing>(this.#product.socket, 'GET', '/v1/list');
+		for (const slave of slaves) {
+			const owned = all.find(({ name }) => name === slave.name)!.addresses.map(({ address }) => address);
+			const wanted = slave.owns ? addressesOf(slave) : [];
+			if (owned.sort().join() === [...wanted].sort().join()) continue;
+			this.#end(slave.name).close();
+			await call(this.#product.socket, 'DELETE', `/v1/slaves/${slave.name}`);
+			await this.#attach(slave);
+		}
+	}
+
+	async #attach(slave: Slave): Promise<void> {
+		const body = {
+			master: 'eth0',
+			mac: slave.mac,
+			learn: slave.learns,
+			addresses: slave.owns ? addressesOf(slave) : [],
+		};
+		const { ifname } = await call<Attached>(this.#product.socket, 'PUT', `/v1/slaves/${slave.name}`, body);
+		this.#ends.set(slave.name as SlaveName, openGuest(this.#host, ifname));
+	}
+
+	#listen(place: Place, namespace: Namespace, device: string): void {
+		this.#ends.set(
+			place,
+			within(namespace, () => new FrameEnd(openPacketSocket(requireLink(device).ifindex))),
+		);
+	}
+
+	#end(place: Place): FrameEnd {
+		return this.#ends.get(place)!;
+	}
+}
+
+function isMarker(frame: Buffer, payload: Buffer): boolean {
+	return frame.includes(payload);
+}
+
+/** A frame longer than the MTU passes a TAP only as one that is to be segmented. */
+function longFrameHeader(frame: Uint8Array): Buffer | undefined {
+	if (frame.length <= 1514) return undefined;
+	const four = frame[12] === 8;
+	return vnet({
+		flags: 1,
+		gsoType: four ? 1 : 4,
+		headerLength: four ? 54 : 74,
+		gsoSize: 1400,
+		csumStart: four ? 34 : 54,
+		csumOffset: 16,
+	});
+}
