@@ -6,6 +6,7 @@ import {
 	arpFrame,
 	behind,
 	type Case,
+	dhcp,
 	echo6,
 	evil,
 	evilLinkLocal,
@@ -125,16 +126,22 @@ export const lyingFrames: Record<string, () => Case[]> = {
 				),
 			ipSpoof,
 		],
+		['DHCP of nothing but zeros', () => toServer(Buffer.alloc(240)), malformed],
+		['DHCP cut short', () => toServer(dhcp(1, evil.mac).subarray(0, 239)), [malformed, ipSpoof]],
+		['a DISCOVER', () => toServer(dhcp(1, evil.mac)), 'wire'],
+		["a DISCOVER in the victim's name", () => toServer(dhcp(1, victim.mac)), { drop: 'dhcp-spoof' }],
+		["a DISCOVER in the master's name", () => toServer(dhcp(1, host.mac)), { drop: 'dhcp-spoof' }],
 		[
-			'DHCP from nobody',
-			() =>
-				v4(
-					{ source: '0.0.0.0', destination: '255.255.255.255' },
-					udp(68, 67, Buffer.alloc(240)),
-					broadcastMac,
-				),
-			'wire victim',
+			'an OFFER to everybody',
+			() => toClient(dhcp(2, victim.mac, 2), '255.255.255.255', broadcastMac),
+			{ drop: 'dhcp-guard' },
 		],
+		[
+			'an OFFER to the victim',
+			() => toClient(dhcp(2, victim.mac, 2), victim.ipv4, victim.mac),
+			{ drop: 'dhcp-guard' },
+		],
+		['an ACK to the wire', () => toClient(dhcp(5, far.mac, 2), far.ipv4, far.mac), { drop: 'dhcp-guard' }],
 		[
 			'the victim as the source of a broadcast',
 			() => v4({ source: victim.ipv4, destination: '255.255.255.255' }, undefined, broadcastMac),
@@ -350,3 +357,12 @@ export const lyingFrames: Record<string, () => Case[]> = {
 		],
 	],
 };
+
+function toServer(message: Buffer): Buffer {
+	return v4({ source: '0.0.0.0', destination: '255.255.255.255' }, udp(68, 67, message), broadcastMac);
+}
+
+/** What only a DHCP server says. */
+function toClient(message: Buffer, destination: string, to: string): Buffer {
+	return v4({ destination }, udp(67, 68, message), to);
+}

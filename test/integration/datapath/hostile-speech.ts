@@ -8,6 +8,7 @@ import {
 	icmpv6,
 	ipv4,
 	ipv6,
+	mac,
 	routerAdvertisement,
 } from './frames.js';
 import { far, type Guest } from './site.js';
@@ -82,4 +83,13 @@ export const echo6 = Buffer.from([0, 1, 0, 1]);
 
 export function range(from: number, to: number): number[] {
 	return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+}
+
+/** A DHCP message of the type (RFC 2132, 9.6) about the hardware address. */
+export function dhcp(type: number, chaddr: string, operation = 1): Buffer {
+	const message = Buffer.alloc(247);
+	message.set([operation, 1, 6, 0, 0x12, 0x34, 0x56, type]);
+	message.set(mac(chaddr), 28);
+	message.set([0x63, 0x82, 0x53, 0x63, 53, 1, type, 255], 236);
+	return message.subarray(0, 244);
 }
