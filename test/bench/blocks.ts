@@ -3,9 +3,11 @@
  * block weighs on all alike; blocks begin with another peer each time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { usage } from './cpu.js';
 import type { Options } from './options.js';
 import type { Row } from './rows.js';
 import { measure, type Run, type Site } from './run.js';
+import { FOREIGN_MAX, spoiled } from './statistics.js';
 
 export interface Progress {
 	row(row: Row, block: number): void;
@@ -28,7 +30,8 @@ export async function runBlocks(
 			progress.row(row, block);
 			for (const site of order(sites, block)) {
 				const spare = deadline - performance.now() - perRun * sites.length * 2;
-				runs.push(await undisturbed(row, site, block, options, spare > perRun * RETRIES));
+				const again = spare > (perRun + QUIET_MS) * RETRIES;
+				runs.push(await undisturbed(row, site, block, options, again));
 				progress.run(runs.at(-1)!);
 			}
 		}
@@ -36,17 +39,12 @@ export async function runBlocks(
 	return runs;
 }
 
-/** Somebody else on the CPUs, or the CPUs moved: such a run can't be compared with anything. */
-export function spoiled({ state, foreign, stolen }: Run): boolean {
-	return state === 'mixed' || foreign > FOREIGN_MAX || stolen > FOREIGN_MAX;
-}
-
 /** Probes and process starts around a run. */
 const OVERHEAD_MS = 250;
-/** CPUs' worth; what a quiet system does by itself is below. */
-const FOREIGN_MAX = 0.15;
 const RETRIES = 3;
-const SETTLE_MS = 300;
+/** How long a disturbed run waits for the others to finish, at most, and how often it looks. */
+const QUIET_MS = 5000;
+const LOOK_MS = 100;
 
 function order(sites: readonly Site[], block: number): Site[] {
 	const first = block % sites.length;
@@ -64,7 +62,17 @@ async function undisturbed(
 	for (let attempt = 1; ; attempt++) {
 		const run = await measure(row, site, block, timing);
 		if (!again || attempt === RETRIES || !spoiled(run)) return run;
-		// Not to wait for an event, but to get out of the way of whoever else is at work.
-		await sleep(SETTLE_MS);
+		await quiet();
+	}
+}
+
+/** Waits until nobody else uses the CPUs. There is no event for that: it is looked for. */
+async function quiet(): Promise<void> {
+	const deadline = performance.now() + QUIET_MS;
+	for (let last = usage([]); performance.now() < deadline; ) {
+		await sleep(LOOK_MS);
+		const now = usage([]);
+		if ((now.busy - last.busy - (now.self - last.self)) / (now.at - last.at) < FOREIGN_MAX) return;
+		last = now;
 	}
 }

@@ -9,7 +9,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asIpvtapError, exitStatus, IpvtapError } from '../../src/errors.js';
 import { makeFolder } from '../../src/lab/cleanup.js';
-import { runBlocks, spoiled } from './blocks.js';
+import { runBlocks } from './blocks.js';
 import { Ground } from './ground.js';
 import { describeMachine } from './machine.js';
 import { measureForward } from './micro/forward.js';
@@ -20,6 +20,7 @@ import { buildPrograms } from './programs.js';
 import { markdownReport, type Results, textReport } from './report.js';
 import { type Row, rows } from './rows.js';
 import type { Run, Site } from './run.js';
+import { spoiled } from './statistics.js';
 
 /** Goal of design 8: the frame path leaves the garbage collector alone for this many frames. */
 const MICRO_FRAMES = 10_000_000;

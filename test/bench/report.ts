@@ -1,12 +1,11 @@
 /** The tables, for a terminal and as Markdown. Pure. */
 import { table } from '../../src/cli/format.js';
-import { spoiled } from './blocks.js';
 import type { Machine } from './machine.js';
 import type { MicroResult } from './micro/result.js';
 import { BASELINE } from './peers/index.js';
 import type { Metric, Row } from './rows.js';
 import type { Run } from './run.js';
-import { absolute, type Estimate, ratio } from './statistics.js';
+import { absolute, type Estimate, ratio, spoiled } from './statistics.js';
 
 export interface Results {
 	machine: Machine;

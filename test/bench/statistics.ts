@@ -1,5 +1,4 @@
 /** Medians and ratios, and how sure they are. Pure. */
-import { spoiled } from './blocks.js';
 import type { Metric } from './rows.js';
 import type { Run } from './run.js';
 
@@ -40,6 +39,14 @@ export function absolute(runs: readonly Run[], metric: Metric, peer: string): Es
 		peer,
 	);
 	return clean.length > 0 ? estimate(clean) : estimate(values(runs, metric, peer), true);
+}
+
+/** CPUs' worth of somebody else's work; what a quiet system does by itself is below. */
+export const FOREIGN_MAX = 0.15;
+
+/** Somebody else on the CPUs, or the CPUs moved: such a run can't be compared with anything. */
+export function spoiled({ state, foreign, stolen }: Run): boolean {
+	return state === 'mixed' || foreign > FOREIGN_MAX || stolen > FOREIGN_MAX;
 }
 
 /** @returns undefined for no samples. */

@@ -18,10 +18,11 @@
  */
 #include "common.h"
 
+#include "filter.h"
 #include "frames.h"
+#include "transmit.h"
 #include <arpa/inet.h>
 #include <getopt.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -33,17 +34,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define VNET 10
-#define BATCH_MAX 1024
 #define LANES 16 /* long frames in one batch */
 #define LANE_SIZE 65664
 #define SLAVES_MAX 1024
 #define TABLE_SIZE 4096 /* a power of two, at least twice the addresses */
-#define TX_SLOTS 512u
-#define TX_SLOT_SIZE 2048u
-/* A frame to send, behind its vnet header, starts here in a slot (packet_mmap.rst: without PACKET_TX_HAS_OFF). */
-#define TX_DATA (TPACKET2_HDRLEN - sizeof(struct sockaddr_ll))
-#define TX_LONGEST (TX_SLOT_SIZE - TX_DATA)
 
 struct port {
 	int ifindex;
@@ -67,15 +61,11 @@ static uint32_t table_key[TABLE_SIZE];
 static uint16_t table_slave[TABLE_SIZE];
 static uint16_t *by_ifindex;
 static unsigned by_ifindex_size;
-static struct mmsghdr messages[BATCH_MAX];
-static struct iovec parts[BATCH_MAX];
 static uint8_t *lanes;
-static uint8_t *tx_ring;
-static unsigned tx_next;
-static int tx_fd, tx_ring_fd, epoll_fd;
+static int epoll_fd;
 static volatile sig_atomic_t stopped;
 static struct {
-	uint64_t received, sent, dropped, refused, batches, sends, waits, long_frames, ring_full;
+	uint64_t received, dropped, batches, waits, long_frames;
 } count;
 
 /* ---- deciding ------------------------------------------------------------------------------------------------------ */
@@ -149,120 +139,6 @@ static inline struct port *ingress_of(const struct tpacket2_hdr *h)
 	return ifindex < by_ifindex_size && by_ifindex[ifindex] ? &slaves[by_ifindex[ifindex] - 1] : NULL;
 }
 
-/* Messages [first, end) by sendmmsg; a refused one is counted and doesn't hold up the others. */
-static void send_messages(unsigned first, unsigned end)
-{
-	while (first < end) {
-		int sent = sendmmsg(tx_fd, messages + first, end - first, MSG_DONTWAIT);
-		count.sends++;
-		if (sent > 0) {
-			count.sent += (unsigned)sent;
-			first += (unsigned)sent;
-		} else {
-			count.refused++;
-			first++;
-		}
-	}
-}
-
-static inline struct tpacket2_hdr *tx_slot(unsigned i)
-{
-	return (struct tpacket2_hdr *)(tx_ring + (size_t)(i % TX_SLOTS) * TX_SLOT_SIZE);
-}
-
-/*
- * Writes a frame into the next slot. hdr_len is the whole frame, so that the kernel copies all of it: what it took by
- * reference would still be read when the slot is ours again, because a TAP orphans a frame long before its guest reads it.
- */
-static int fill_slot(const struct iovec *part)
-{
-	struct tpacket2_hdr *h = tx_slot(tx_next);
-	uint8_t *data = (uint8_t *)h + TX_DATA;
-	uint16_t header = (uint16_t)(part->iov_len - VNET);
-
-	if (__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE)
-		return 0;
-	memcpy(data, part->iov_base, part->iov_len);
-	memcpy(data + 2, &header, sizeof header);
-	h->tp_len = (uint32_t)part->iov_len;
-	__atomic_store_n(&h->tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
-	tx_next++;
-	return 1;
-}
-
-/*
- * Sends the filled slots [first, tx_next) to one port. At a frame that the port refuses the kernel stops and stays:
- * that slot and those behind it are taken back, so that the next frame is written where the kernel looks.
- */
-static unsigned push_slots(unsigned first, const void *name)
-{
-	unsigned done = first;
-
-	count.sends++;
-	if (sendto(tx_ring_fd, NULL, 0, MSG_DONTWAIT, name, sizeof(struct sockaddr_ll)) < 0) {
-		while (done < tx_next && tx_slot(done)->tp_status != TP_STATUS_SEND_REQUEST)
-			done++;
-		for (unsigned i = done; i < tx_next; i++)
-			tx_slot(i)->tp_status = TP_STATUS_AVAILABLE;
-	} else {
-		done = tx_next;
-	}
-	tx_next = done;
-	count.sent += done - first;
-	return done - first;
-}
-
-/* All messages of [first, end) for the port of the first one, in their order; a sent one has no name any more. */
-static void send_run(unsigned first, unsigned end)
-{
-	const void *name = messages[first].msg_hdr.msg_name;
-	unsigned members[BATCH_MAX], n = 0, sent = 0;
-
-	for (unsigned i = first; i < end; i++) {
-		if (messages[i].msg_hdr.msg_name != name)
-			continue;
-		if (parts[i].iov_len > TX_LONGEST)
-			break; /* long: everything before it goes first */
-		members[n++] = i;
-	}
-	for (unsigned i = 0; i < n; i++)
-		messages[members[i]].msg_hdr.msg_name = NULL;
-	while (sent < n) {
-		unsigned start = tx_next, i = sent;
-		while (i < n && fill_slot(&parts[members[i]]))
-			i++;
-		if (i == sent) {
-			count.ring_full += n - sent; /* the device holds every slot: what a full queue loses */
-			return;
-		}
-		unsigned pushed = push_slots(start, name);
-		sent += pushed;
-		if (pushed < i - (sent - pushed)) {
-			count.refused++;
-			sent++;
-		}
-	}
-}
-
-static void send_batch(unsigned n)
-{
-	if (!opt.ring) {
-		send_messages(0, n);
-		return;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		if (!messages[i].msg_hdr.msg_name)
-			continue;
-		unsigned end = i;
-		while (end < n && messages[end].msg_hdr.msg_name && parts[end].iov_len > TX_LONGEST)
-			end++;
-		if (end == i)
-			send_run(i--, n); /* and look again: a long frame of the same port may have ended the run early */
-		else
-			send_messages(i, end), i = end - 1;
-	}
-}
-
 /* One batch out of one ring. Returns how many slots it emptied. */
 static unsigned forward_batch(struct ring *r, int from_slaves)
 {
@@ -292,8 +168,7 @@ static unsigned forward_batch(struct ring *r, int from_slaves)
 			count.dropped++;
 			continue;
 		}
-		parts[queued] = (struct iovec){frame - VNET, length + VNET};
-		messages[queued++].msg_hdr.msg_name = &to->name;
+		add_message(queued++, frame, length, &to->name);
 	}
 	if (!taken)
 		return 0;
@@ -343,48 +218,6 @@ static void run(struct ring *rings, unsigned n)
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------------------------- */
-
-static void set_packet(int fd, int name, int value)
-{
-	if (setsockopt(fd, SOL_PACKET, name, &value, sizeof value) < 0)
-		DIE("setsockopt(SOL_PACKET)");
-}
-
-static void set_socket(int fd, int name, int value)
-{
-	if (setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) < 0)
-		DIE("setsockopt(SOL_SOCKET)");
-}
-
-static void attach_filter(int fd, struct sock_filter *code, unsigned n)
-{
-	struct sock_fprog program = {(unsigned short)n, code};
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
-		DIE("SO_ATTACH_FILTER");
-}
-
-static int by_number(const void *a, const void *b)
-{
-	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* Appends a binary search for A among the sorted keys [low, high), ending in accept or reject. */
-static unsigned emit_search(struct sock_filter *code, unsigned at, const unsigned *keys, unsigned low, unsigned high)
-{
-	if (high - low <= 1) {
-		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, keys[low], 0, 1);
-		code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0x40000);
-		code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
-		return at;
-	}
-	unsigned middle = (low + high) / 2, branch = at;
-	at = emit_search(code, at + 2, keys, low, middle);
-	/* Conditional jumps reach 255 instructions; the long way goes through an unconditional one. */
-	code[branch] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, keys[middle], 0, 1);
-	code[branch + 1] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, at - branch - 2);
-	return emit_search(code, at, keys, middle, high);
-}
 
 static void filter_slaves(int fd)
 {
@@ -446,38 +279,6 @@ static void open_ring(struct ring *r, int ifindex)
 		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, r->fd, &e) < 0)
 			DIE("epoll_ctl");
 	}
-}
-
-static int open_sender(void)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		DIE("socket(AF_PACKET)");
-	set_packet(fd, PACKET_VERSION, TPACKET_V2);
-	set_packet(fd, PACKET_VNET_HDR, 1);
-	set_packet(fd, PACKET_QDISC_BYPASS, opt.bypass);
-	set_socket(fd, SO_SNDBUFFORCE, 32 << 20);
-	return fd;
-}
-
-static void open_transmit(void)
-{
-	size_t size = TX_SLOTS * TX_SLOT_SIZE;
-	struct tpacket_req q = {(unsigned)size, 1, TX_SLOT_SIZE, TX_SLOTS};
-
-	tx_fd = open_sender();
-	for (unsigned i = 0; i < BATCH_MAX; i++)
-		messages[i].msg_hdr = (struct msghdr){
-			.msg_namelen = sizeof(struct sockaddr_ll), .msg_iov = &parts[i], .msg_iovlen = 1};
-	lanes = malloc((size_t)LANES * LANE_SIZE);
-	if (!opt.ring)
-		return;
-	tx_ring_fd = open_sender();
-	if (setsockopt(tx_ring_fd, SOL_PACKET, PACKET_TX_RING, &q, sizeof q) < 0)
-		DIE("PACKET_TX_RING");
-	tx_ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, tx_ring_fd, 0);
-	if (tx_ring == MAP_FAILED)
-		DIE("mmap of the transmit ring");
 }
 
 /* "IFNAME,MAC/IP"; the master has no address of its own here: "IFNAME,MAC". */
@@ -555,7 +356,8 @@ int main(int argc, char **argv)
 	if (opt.epoll)
 		epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	index_slaves();
-	open_transmit();
+	open_transmit(opt.ring, opt.bypass);
+	lanes = malloc((size_t)LANES * LANE_SIZE);
 	open_ring(&rings[0], 0);
 	if (master.ifindex)
 		open_ring(&rings[1], master.ifindex);
@@ -565,10 +367,10 @@ int main(int argc, char **argv)
 	run(rings, master.ifindex ? 2 : 1);
 	printf("{\"received\":%llu,\"sent\":%llu,\"dropped\":%llu,\"refused\":%llu,\"batches\":%llu,\"sends\":%llu,"
 		   "\"waits\":%llu,\"longFrames\":%llu,\"ringFull\":%llu,\"cpuNs\":%llu}\n",
-		(unsigned long long)count.received, (unsigned long long)count.sent, (unsigned long long)count.dropped,
-		(unsigned long long)count.refused, (unsigned long long)count.batches, (unsigned long long)count.sends,
+		(unsigned long long)count.received, (unsigned long long)tx.sent, (unsigned long long)count.dropped,
+		(unsigned long long)tx.refused, (unsigned long long)count.batches, (unsigned long long)tx.sends,
 		(unsigned long long)count.waits, (unsigned long long)count.long_frames,
-		(unsigned long long)count.ring_full,
+		(unsigned long long)tx.ring_full,
 		(unsigned long long)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - set_up_ns));
 	return 0;
 }

@@ -245,8 +245,11 @@ static void flood(void)
 
 /* ---- request/response -------------------------------------------------------------------------------------------- */
 
-/* Waits for the frame numbered `sequence` (0: any of ours). Returns 0 when told to stop, or past the deadline. */
-static int await(struct edge *e, uint32_t sequence, uint64_t deadline, volatile int *stop, uint32_t *got)
+/*
+ * Waits for the frame numbered `sequence` (0: any of ours). Returns 0 when told to stop, or past the deadline. `got` is
+ * its number, `sender` the MAC that it came from: a master's, perhaps, and not the guest's own.
+ */
+static int await(struct edge *e, uint32_t sequence, uint64_t deadline, volatile int *stop, uint32_t *got, uint8_t *sender)
 {
 	while (!*stop) {
 		unsigned length;
@@ -260,6 +263,7 @@ static int await(struct edge *e, uint32_t sequence, uint64_t deadline, volatile 
 		}
 		const struct stamp *s = stamp_of(frame, length);
 		uint32_t number = s ? s->sequence : 0;
+		memcpy(sender, frame + 6, 6);
 		edge_release(e);
 		if (!number || (sequence && number != sequence))
 			continue; /* not ours, or an answer that we gave up on */
@@ -288,7 +292,8 @@ static void *responder(void *arg)
 	pin(opt.cpus[1]);
 	prctl(PR_SET_TIMERSLACK, 1);
 	build_frame(answer, to_tx.vnet, opt.size, 0, &opt.target, &opt.source, 0);
-	while (await(&to, 0, 0, &stop_receiver, &number))
+	/* The answer goes to whoever sent the request, as a stack's does that has just learned its MAC. */
+	while (await(&to, 0, 0, &stop_receiver, &number, answer + to_tx.vnet))
 		transmit(&to_tx, answer, number);
 	tx.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	return NULL;
@@ -299,6 +304,7 @@ static void request_response(void)
 	pthread_t thread;
 	uint8_t *request = malloc((size_t)from_tx.vnet + opt.size);
 	uint32_t sequence = 1, number;
+	uint8_t sender[6];
 	uint64_t lost = 0, begin, end, at;
 
 	build_frame(request, from_tx.vnet, opt.size, 0, &opt.source, &opt.target, 0);
@@ -310,7 +316,7 @@ static void request_response(void)
 	end = begin + (uint64_t)(opt.seconds * 1e9);
 	while ((at = now_ns()) < end) {
 		transmit(&from_tx, request, ++sequence);
-		int answered = await(&from, sequence, at + ANSWER_LIMIT_NS, &stop_sender, &number);
+		int answered = await(&from, sequence, at + ANSWER_LIMIT_NS, &stop_sender, &number, sender);
 		if (at >= begin && answered)
 			hist_add(&rx.delay, now_ns() - at);
 		else if (at >= begin)

@@ -88,7 +88,7 @@ function loop({ state, frames, words, original, ingress, lengths }: Prepared, co
 		words[word] = original[word] as number;
 		words[word + 1] = original[word + 1] as number;
 		words[word + 2] = original[word + 2] as number;
-		sum += forward(state, frames, at, lengths[n] as number, ingress[n] as number);
+		sum = (sum + forward(state, frames, at, lengths[n] as number, ingress[n] as number)) | 0;
 	}
 	return sum;
 }

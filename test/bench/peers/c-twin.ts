@@ -31,7 +31,11 @@ export class TwinPeer implements Peer {
 			`${tap},${guestMac(guest)}/${guestIp(guest)}`,
 		]);
 		const args = [...slaves, '--master', `${MASTER},${MASTER_MAC}`, '--send', this.#send];
-		const child = host.spawn(programs.forwarder, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+		// A session of its own, as a daemon has: with autogroup the scheduler shares time out between sessions.
+		const child = host.spawn(programs.forwarder, args, {
+			stdio: ['ignore', 'pipe', 'inherit'],
+			detached: true,
+		});
 		this.#process = child;
 		const ended = closed(child, programs.forwarder).then(code => {
 			throw new IpvtapError('failed', `start ${this.name}: exit status ${code}`);
