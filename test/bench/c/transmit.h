@@ -79,6 +79,15 @@ static inline void add_message(unsigned i, uint8_t *frame, unsigned length, stru
 	messages[i].msg_hdr.msg_name = name;
 }
 
+/*
+ * A port refuses frames when its guest has not read the ones before, and that guest may be waiting for this very core:
+ * what we would send it now would only be lost, at full price.
+ */
+static inline void give_way(void)
+{
+	sched_yield();
+}
+
 /* Messages [first, end) by sendmmsg; a refused one is counted and doesn't hold up the others. */
 static inline void send_messages(unsigned first, unsigned end)
 {
@@ -91,6 +100,7 @@ static inline void send_messages(unsigned first, unsigned end)
 		} else {
 			tx.refused++;
 			first++;
+			give_way();
 		}
 	}
 }
@@ -130,6 +140,7 @@ static inline unsigned push_slots(unsigned first, const void *name)
 
 	tx.sends++;
 	if (sendto(tx.ring_fd, NULL, 0, MSG_DONTWAIT, name, sizeof(struct sockaddr_ll)) < 0) {
+		give_way();
 		while (done < tx.next && tx_slot(done)->tp_status != TP_STATUS_SEND_REQUEST)
 			done++;
 		for (unsigned i = done; i < tx.next; i++)

@@ -26,6 +26,10 @@ export class TwinPeer implements Peer {
 		const { host, programs } = ground;
 		this.#taps = await ground.addTaps();
 		await shield(ground, [...this.#taps, MASTER]);
+		// Without a queue of its own a TAP says that it is full, instead of losing the frame in silence.
+		for (const tap of this.#taps) {
+			await host.exec('tc', ['qdisc', 'replace', 'dev', tap, 'root', 'noqueue']);
+		}
 		const slaves = this.#taps.flatMap((tap, guest) => [
 			'--slave',
 			`${tap},${guestMac(guest)}/${guestIp(guest)}`,
