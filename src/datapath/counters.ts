@@ -37,7 +37,7 @@ export const UNBACKLOGGED_BYTES = 13;
 export const DROPS = 14;
 
 /** Doubles per edge: a multiple of 8, so that two edges never share a cache line. */
-export const STRIDE = 40;
+export const STRIDE = 64;
 
 export type Counters = Float64Array;
 

@@ -22,6 +22,8 @@ export type Command =
 	| { id: number; kind: 'change'; change: StateChange }
 	| { id: number; kind: 'assign'; edge: number; address: string }
 	| { id: number; kind: 'release'; edge: number; address: string }
+	/** What the slave had learned, or been leased, before this port was opened anew. */
+	| { id: number; kind: 'restore'; edge: number; address: string; expires?: number }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
 	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
