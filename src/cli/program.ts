@@ -79,6 +79,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.flag())
 		.addOption(option.offload())
 		.addOption(option.backlog())
+		.addOption(option.ageing())
 		.option('--no-host', 'keep the host and its guests apart')
 		.action(async (master, _options, self) => (await import('./commands/up.js')).up(master, all(self)));
 
@@ -128,6 +129,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mode())
 		.addOption(option.flag())
 		.addOption(option.offload())
+		.addOption(option.ageing())
 		.action(async (name, _options, self) => (await import('./commands/set.js')).set(name, all(self)));
 
 	command('list', 'list masters and slaves', ['ipvtap list', "ipvtap list --json | jq -r '.slaves[].name'"])

@@ -8,6 +8,7 @@ import type { Config } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { AddressMemory } from './address-memory.js';
 import { Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
@@ -52,6 +53,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	readonly serial = new Serial();
 	readonly domains: Domains;
 	readonly #watch: LinkWatch;
+	readonly #memory: AddressMemory;
 	readonly #config: Config;
 	readonly #log: Logger;
 	#closing = false;
@@ -63,6 +65,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		this.estate = new Estate(monitor, log);
 		this.#watch = new LinkWatch(this, monitor, log);
 		this.domains = new Domains(this, log);
+		this.#memory = new AddressMemory(this, log);
 	}
 
 	listing(): Listing {
@@ -122,7 +125,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	setMaster(name: string, change: Pick<MasterOptions, 'mode' | 'flag' | 'offload'>): Promise<Master> {
+	setMaster(name: string, change: Omit<MasterOptions, 'host' | 'backlogFrames'>): Promise<Master> {
 		return this.change(async () => {
 			this.registry.requireMaster(name);
 			checkSupported(change);
@@ -232,6 +235,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 				undo.push(() => this.estate.unplug(slave));
 			}
 			this.#watch.close();
+			this.#memory.close();
 			this.domains.close();
 			await undo.run(this.#log);
 		});
@@ -316,7 +320,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		for (const [key, wanted] of Object.entries(options)) {
 			const is = existing[key as keyof MasterOptions];
 			if (is === wanted) continue;
-			const settable = key === 'mode' || key === 'flag' || key === 'offload';
+			const settable = key !== 'host' && key !== 'backlogFrames';
 			throw new IpvtapError('conflict', `${existing.name} is up already, with ${key} ${is}, not ${wanted}`, {
 				hint: settable
 					? `ipvtap set ${existing.name} --${key} ${wanted}`

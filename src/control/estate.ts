@@ -33,6 +33,8 @@ export interface Tap {
 interface EstateEvents {
 	/** A port stopped working by itself; it wants closing. */
 	failed: [port: Port, error: IpvtapError];
+	/** A guest has an address more, or less, or for longer. */
+	address: [];
 }
 
 export class Estate extends EventEmitter<EstateEvents> {
@@ -92,14 +94,19 @@ export class Estate extends EventEmitter<EstateEvents> {
 	}
 
 	/** A port that opens when nobody waits for it any more is closed at once. */
-	async #open(link: Link, { mode, flag, offload, host, backlogFrames }: MasterRecord): Promise<Port> {
+	async #open(link: Link, record: MasterRecord): Promise<Port> {
+		const { mode, flag, offload, host, backlogFrames, ageing } = record;
 		const log = this.#log.child({ master: link.name });
-		const options = { mode, flag, offload, host, backlogFrames };
+		const options = { mode, flag, offload, host, backlogFrames, ageing };
 		const opening = Port.open(link, options, { monitor: this.#monitor, log });
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
-			port.on('address', (slave: string, entry: AddressEntry, change: string) =>
-				log.info({ slave, ...entry }, `address ${change}`),
+			port.on('address', (slave: string, entry: AddressEntry, change: string) => {
+				log.info({ slave, ...entry }, `address ${change}`);
+				this.emit('address');
+			});
+			port.on('duplicate', (slave: string, address: string, mac: string) =>
+				log.warn({ slave, address, mac }, "another machine on the LAN uses a guest's address"),
 			);
 			return port;
 		} catch (error) {
@@ -160,15 +167,25 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
 	async plug(record: SlaveRecord): Promise<void> {
-		const { name, mac, learn, addresses, closed } = record;
+		const { name, mac, learn, addresses, remembered, closed } = record;
 		try {
 			const open = this.#ports.get(record.master);
 			const tap = this.#taps.get(name);
 			if (!open)
 				throw new IpvtapError('failed', this.problems.get(record.master) ?? `${record.master} is not up`);
 			if (!tap) throw new IpvtapError('failed', `${record.ifname} is gone`);
-			const { ifindex, name: ifname } = tap.link;
-			const slave = { name, ifname, ifindex, mac, learn, addresses, open: !closed };
+			const { ifindex, name: ifname, carrier: live } = requireLink(tap.link.ifindex);
+			const slave = {
+				name,
+				ifname,
+				ifindex,
+				mac,
+				learn,
+				addresses,
+				live,
+				open: !closed,
+				...(remembered === undefined ? {} : { remembered }),
+			};
 			await inTime(open.port.addSlave(slave), limits.portMs, `plug '${name}' into ${record.master}`);
 			this.updateTap(name, requireLink(ifindex));
 			this.problems.delete(name);
@@ -210,6 +227,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 	updateTap(slave: string, link: Link): void {
 		const before = this.#taps.get(slave);
 		if (before) this.#taps.set(slave, { link, claimed: before.claimed || link.carrier });
+	}
+
+	/** Somebody has opened the slave's TAP, or closed it. */
+	async setLive({ name, master }: SlaveRecord, live: boolean): Promise<void> {
+		const open = this.#ports.get(master);
+		if (open) await inTime(open.port.setLive(name, live), limits.portMs, `tell ${master} of '${name}'`);
 	}
 
 	/** Also when the kernel has taken it away already. */

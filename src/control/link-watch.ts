@@ -142,7 +142,8 @@ export class LinkWatch {
 		if (before?.link.carrier === link.carrier) return;
 		this.#log.info({ slave: name }, link.carrier ? 'QEMU has opened the TAP' : 'QEMU has gone');
 		if (link.carrier) this.forget(name);
-		else if (slave.ephemeral) await this.#controller.drop(slave);
+		if (slave.ephemeral && !link.carrier) await this.#controller.drop(slave);
+		else await estate.setLive(slave, link.carrier);
 	}
 
 	async #masterGone(name: string): Promise<void> {

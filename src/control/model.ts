@@ -17,8 +17,12 @@ export interface AddressEntry {
 	address: string;
 	family: 'inet' | 'inet6';
 	origin: Origin;
-	/** When it is forgotten, ISO 8601; absent for static addresses. */
+	/** Since when the slave has it, ISO 8601; absent while it has no place on a port. */
+	since?: string;
+	/** When its lease ends, ISO 8601; absent for what has no end. */
 	expires?: string;
+	/** MAC of another machine on the LAN that was seen to use it too. */
+	duplicate?: string;
 }
 
 export interface Counter {
@@ -96,6 +100,8 @@ export interface Master {
 	mode: Mode;
 	flag: Flag;
 	offload: string;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 	/** Name of the host slave's device, or null with `--no-host`. */
 	host: string | null;
 	slaves: number;

@@ -7,6 +7,7 @@
  *      close    slaves → threads (and their rings) → filters → host slave
  */
 import { EventEmitter } from 'node:events';
+import type { BookChange } from '../datapath/address-book.js';
 import { readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
 import type { RingName } from '../datapath/messages.js';
@@ -18,7 +19,9 @@ import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
-import { type AddressReport, FrameThreads } from './port/frame-threads.js';
+import { Entries } from './port/entries.js';
+import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
+import { Gateways } from './port/gateways.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
@@ -31,6 +34,8 @@ export interface PortOptions {
 	host: boolean;
 	/** Frames that may wait for the slow path. */
 	backlogFrames: number;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 }
 
 export interface PortSlave {
@@ -42,6 +47,10 @@ export interface PortSlave {
 	learn: boolean;
 	/** Static addresses. */
 	addresses: string[];
+	/** Whether somebody has the TAP open. */
+	live: boolean;
+	/** What it had learned, or been leased, when the port was last open. */
+	remembered?: readonly AddressEntry[];
 	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
 	open?: boolean;
 }
@@ -54,11 +63,12 @@ export interface PortContext {
 interface Member extends PortSlave {
 	open: boolean;
 	edge: number;
-	entries: Map<string, AddressEntry>;
+	entries: Entries;
 }
 
 interface PortEvents {
-	address: [slave: string, entry: AddressEntry, change: 'added' | 'removed'];
+	address: [slave: string, entry: AddressEntry, change: BookChange];
+	duplicate: [slave: string, address: string, mac: string];
 	failed: [error: IpvtapError];
 }
 
@@ -71,6 +81,7 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #byEdge = new Map<number, Member>();
 	#master: Link;
 	#nextEdge = EDGE_SLAVES;
+	#gateways: Gateways | undefined;
 	#closed = false;
 
 	/** Opens a port on a master that nobody else has. Nothing is left behind when it fails. @throws IpvtapError. */
@@ -122,6 +133,7 @@ export class Port extends EventEmitter<PortEvents> {
 			spinMicroseconds: SPIN_MICROSECONDS,
 		});
 		this.#threads.on('address', report => this.#addressReported(report));
+		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
 		this.#threads.on('jammed', ring => this.#replaceRing(ring));
 		context.monitor.on('address', this.#onAddress);
@@ -138,7 +150,7 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#freeEdge();
-		const member: Member = { ...slave, open: false, edge, entries: new Map() };
+		const member: Member = { ...slave, open: false, edge, entries: new Entries() };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
 		this.#byEdge.set(edge, member);
@@ -165,6 +177,14 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#threads.change({ kind: 'slave-removed', edge: member.edge, ifindex: member.ifindex });
 			throw error;
 		}
+	}
+
+	/** Somebody has opened the slave's TAP, or closed it. */
+	async setLive(name: string, live: boolean): Promise<void> {
+		const member = this.#members.get(name);
+		if (!member || member.live === live) return;
+		member.live = live;
+		if (member.open) await this.#threads.setLive(member.edge, live);
 	}
 
 	/** Lets a slave go. Its TAP stays, down; who made it deletes it. */
@@ -202,12 +222,13 @@ export class Port extends EventEmitter<PortEvents> {
 		for (const address of change.remove) await this.#threads.release(edge, address);
 	}
 
-	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload'>>): Promise<void> {
+	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
 		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
+		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
 	}
 
 	addresses(name: string): AddressEntry[] {
-		return [...this.#member(name).entries.values()];
+		return this.#member(name).entries.list();
 	}
 
 	/** Counters of one slave, as its guest sees them. */
@@ -225,10 +246,11 @@ export class Port extends EventEmitter<PortEvents> {
 		return total;
 	}
 
-	/** The master has changed: slaves and host follow its MAC and MTU. */
+	/** The master has changed: slaves and host follow its MAC and MTU, and the LAN hears where everybody is. */
 	onLink(link: Link): void {
-		const { mac, mtu, ifindex } = this.#master;
+		const { mac, mtu, ifindex, carrier } = this.#master;
 		this.#master = link;
+		if (link.carrier && !carrier) void this.#threads.announce();
 		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
@@ -241,6 +263,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (this.#closed) return;
 		this.#closed = true;
 		this.#context.monitor.off('address', this.#onAddress);
+		this.#gateways?.close();
 		for (const { ifindex } of this.#members.values()) {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
@@ -252,23 +275,33 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, addresses } = member;
+		const { edge, ifindex, mac, learn, live, addresses, remembered = [] } = member;
 		member.open = true;
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });
+		// Its guest has gone meanwhile, or another has come: nothing that it learned is true any more.
+		if (!live) return;
+		for (const { address, expires } of remembered) {
+			await this.#threads.restore(edge, address, expires === undefined ? undefined : Date.parse(expires));
+		}
 	}
 
-	async #start({ flag }: PortOptions): Promise<void> {
+	async #start({ flag, ageing }: PortOptions): Promise<void> {
 		const { mac, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
 		await this.#threads.change({ kind: 'flag', flag });
+		await this.#threads.setAge(ageing * 1000);
 		if (this.#host) {
 			this.#shield.addInterface(this.#host.peer);
 			await this.#threads.change({ kind: 'host', ifindex: this.#host.peer, enabled: true });
 			this.#host.up();
 		}
 		await this.#followHostAddresses();
+		this.#gateways = new Gateways(ifindex, this.#context.monitor, addresses => {
+			if (!this.#closed) void this.#threads.setGateways(addresses);
+		});
 	}
 
 	async #followHostAddresses(): Promise<void> {
@@ -299,25 +332,26 @@ export class Port extends EventEmitter<PortEvents> {
 		});
 	};
 
-	#addressReported({ edge, address, origin, change, expires }: AddressReport): void {
+	#addressReported(report: AddressReport): void {
+		const { edge, address, origin, change } = report;
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
-		const entry: AddressEntry = {
-			address,
-			family: address.includes(':') ? 'inet6' : 'inet',
-			origin,
-			...(expires === undefined ? {} : { expires: new Date(expires).toISOString() }),
-		};
+		const entry = member.entries.apply(report, Date.now());
 		if (change === 'added') {
 			this.#shield.addAddress(address);
 			this.#host?.addRoute(address);
-			member.entries.set(address, entry);
-		} else {
-			member.entries.delete(address);
+		} else if (change === 'removed') {
 			this.#host?.removeRoute(address);
 			this.#shield.removeAddress(address);
 		}
 		this.emit('address', member.name, entry, change);
+	}
+
+	#duplicateReported({ edge, address, mac }: DuplicateReport): void {
+		const member = this.#byEdge.get(edge);
+		if (!member) return;
+		member.entries.contested(address, mac);
+		this.emit('duplicate', member.name, address, mac);
 	}
 
 	#member(name: string): Member {

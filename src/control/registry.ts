@@ -6,7 +6,7 @@
 import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
-import type { DomainNic, DomainState, Flag, Mode } from './model.js';
+import type { AddressEntry, DomainNic, DomainState, Flag, Mode } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 
 export interface MasterRecord {
@@ -17,6 +17,8 @@ export interface MasterRecord {
 	/** Has it a host slave? */
 	host: boolean;
 	backlogFrames: number;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 	/** Opened for its first slave, so it closes after its last. `up` makes it stay. */
 	implicit: boolean;
 	/** The host slave's device when the port was last open: what a crash may have left under another name. */
@@ -30,6 +32,8 @@ export interface SlaveRecord {
 	mac: string;
 	/** The static addresses, canonical. */
 	addresses: string[];
+	/** What it had learned, or been leased, when this was last written down. */
+	remembered?: AddressEntry[];
 	learn: boolean;
 	queues: number;
 	/** User id that may open the TAP, and change this slave. */
@@ -64,7 +68,7 @@ export interface DeclaredNic {
 }
 
 export type MasterOptions = Partial<
-	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames'>
+	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames' | 'ageing'>
 >;
 
 export interface SlaveRequest {
@@ -84,6 +88,9 @@ export interface SlaveRequest {
 
 /** 5.3 of the design: what one master's slow path holds before it drops. */
 export const defaultBacklogFrames = 1000;
+
+/** The bridge driver's ageing_time (ip-link(8)), seconds. */
+export const defaultAgeing = 300;
 
 export class Registry {
 	readonly #masters = new Map<string, MasterRecord>();
@@ -139,6 +146,7 @@ export class Registry {
 			name,
 			...defaults,
 			backlogFrames: defaultBacklogFrames,
+			ageing: defaultAgeing,
 			...options,
 			implicit,
 			hostInterface: null,

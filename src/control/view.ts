@@ -21,6 +21,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		mode: record.mode,
 		flag: record.flag,
 		offload: effectiveOffload(record.offload),
+		ageing: record.ageing,
 		host: open?.port.hostInterface ?? null,
 		slaves: registry.slaves(record.name).length,
 		stats: open?.port.stats() ?? noStats(),

@@ -4,7 +4,7 @@
  * no frame ever depends on one being answered.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { BookOrigin } from './address-book.js';
+import type { BookChange, BookOrigin } from './address-book.js';
 import type { FlagName } from './port-state.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
@@ -25,6 +25,14 @@ export type Command =
 	/** What the slave had learned, or been leased, before this port was opened anew. */
 	| { id: number; kind: 'restore'; edge: number; address: string; expires?: number }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
+	/** What no guest may claim: where the host's routes through the master lead. */
+	| { id: number; kind: 'gateways'; addresses: string[] }
+	/** Whether the slave's TAP has somebody behind it. */
+	| { id: number; kind: 'live'; edge: number; live: boolean }
+	/** The master's link is back: announce every address. */
+	| { id: number; kind: 'announce' }
+	/** How long a learned address is believed in. */
+	| { id: number; kind: 'age'; milliseconds: number }
 	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
 
@@ -36,10 +44,12 @@ export type Report =
 			edge: number;
 			address: string;
 			origin: BookOrigin;
-			change: 'added' | 'removed';
+			change: BookChange;
 			/** Milliseconds since 1970. */
 			expires?: number;
-	  };
+	  }
+	/** Another machine on the LAN uses a slave's address. */
+	| { kind: 'duplicate'; edge: number; address: string; mac: string };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

@@ -65,6 +65,7 @@ export class PurePort {
 		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host });
 		for (const { edge, mac, learns } of slaves) {
 			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns });
+			this.command({ kind: 'live', edge, live: true });
 		}
 		const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);
 		this.command({ kind: 'host-addresses', addresses: hosts });

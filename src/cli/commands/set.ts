@@ -1,4 +1,4 @@
-/** `ipvtap set NAME …`: addresses of a slave; mode, flag and offload of a master. */
+/** `ipvtap set NAME …`: addresses of a slave; mode, flag, offload and ageing of a master. */
 import { readConfig } from '../../config.js';
 import { parseAddress } from '../../control/addresses.js';
 import { askIfAny } from '../../control/autostart.js';
@@ -14,27 +14,29 @@ interface SetOptions {
 	mode?: Mode;
 	flag?: Flag;
 	offload?: string;
+	ageing?: number;
 }
 
 export async function set(
 	name: string,
-	{ json = false, ip, mode, flag, offload }: SetOptions,
+	{ json = false, ip, mode, flag, offload, ageing }: SetOptions,
 ): Promise<void> {
-	const forMaster = { mode, flag, offload };
+	const forMaster = { mode, flag, offload, ageing };
 	const master = Object.values(forMaster).some(value => value !== undefined);
 	if (master === (ip !== undefined)) {
 		throw new IpvtapError(
 			'usage',
 			`ipvtap set: ${master ? '--ip is for slaves, the other options are for masters' : 'nothing to change is given'}`,
 			{
-				hint: 'a slave: --ip +A, --ip -A; a master: --mode, --flag, --offload; see: ipvtap set --help',
+				hint: 'a slave: --ip +A, --ip -A; a master: --mode, --flag, --offload, --ageing; see: ipvtap set --help',
 			},
 		);
 	}
 	if (master) {
 		checkInterfaceName(name);
 		const changed = await change<Master>(name, `/v1/masters/${encodeURIComponent(name)}`, forMaster);
-		print(json, changed, `${name}: mode ${changed.mode}, flag ${changed.flag}, offload ${changed.offload}`);
+		const { mode: inMode, flag: withFlag, offload: by, ageing: after } = changed;
+		print(json, changed, `${name}: mode ${inMode}, flag ${withFlag}, offload ${by}, ageing ${after} s`);
 		return;
 	}
 	checkSlaveName(name);

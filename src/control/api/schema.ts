@@ -6,6 +6,8 @@ import { domainStates, flags, modes } from '../model.js';
 import { quote } from '../names.js';
 
 const offload = z.string().min(1).max(4096);
+/** Seconds; a day is as good as for ever. */
+const ageing = z.int().min(1).max(86_400);
 const addresses = z.array(z.string().max(100)).max(limits.addressesPerSlave);
 
 /** `PUT /v1/masters/:name`; what is left out has its default, or stays as it is. */
@@ -15,6 +17,7 @@ export const masterBody = z.strictObject({
 	offload: offload.optional(),
 	host: z.boolean().optional(),
 	backlogFrames: z.int().min(1).max(1_000_000).optional(),
+	ageing: ageing.optional(),
 });
 
 /** `PATCH /v1/masters/:name`. */
@@ -22,6 +25,7 @@ export const masterChange = z.strictObject({
 	mode: z.enum(modes).optional(),
 	flag: z.enum(flags).optional(),
 	offload: offload.optional(),
+	ageing: ageing.optional(),
 });
 
 /**

@@ -11,16 +11,42 @@
  * is rewritten in place, after the others have been sent. It has no thread, no socket and no clock of its own:
  * thread.ts gives it those, and tests give it others.
  */
-import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
-import { IPV4_DESTINATION } from '../../wire/ip.js';
-import { AddressBook, type BookEntry, type Quota } from '../address-book.js';
+import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
+import {
+	ETH_SOURCE,
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_ARP,
+	ETHERTYPE_IPV6,
+	formatMac,
+	isGroupDestination,
+	macEquals,
+} from '../../wire/ethernet.js';
+import {
+	ARP_SENDER_IP,
+	ARP_SENDER_MAC,
+	IPV4_DESTINATION,
+	IPV4_SOURCE,
+	IPV6_HEADER,
+	IPV6_PAYLOAD_LENGTH,
+	IPV6_SOURCE,
+} from '../../wire/ip.js';
+import {
+	linkLayerOption,
+	ND_TARGET,
+	NEIGHBOUR_ADVERTISEMENT,
+	ndType,
+	OPTION_TARGET_LINK_LAYER,
+} from '../../wire/ndp.js';
+import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
 import { type Counters, DROPS, IGNORED, REPLICATED, STRIDE } from '../counters.js';
+import { conflictReceiver } from '../forward/arp.js';
 import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
 import type { Command, Report, StateChange } from '../messages.js';
 import type { PortState } from '../port-state.js';
-import { COPY, type Region } from '../transmit.js';
+import { COPY, type Region, regionOf } from '../transmit.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -30,13 +56,18 @@ import {
 	IGNORE,
 	SLOW_ANSWER,
 	SLOW_CLAIM,
+	SLOW_CONFLICT,
 	SLOW_DHCP,
+	SLOW_FANOUT,
+	SLOW_REFRESH,
 } from '../verdict.js';
-import { Answerer } from './answer.js';
+import { Addresses } from './addresses.js';
+import { writeAnswer } from './answer.js';
 import { leaseOf, releasedAddress } from './dhcp-lease.js';
 import { DhcpNat } from './dhcp-nat.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { writeGroupMac } from './group-mac.js';
+import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
 import { rewriteForWire } from './rewrite.js';
 import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
 
@@ -70,13 +101,13 @@ export type SlowPathCommand = Exclude<Command, { kind: 'stop' | 'replace-ring' }
 export class SlowPath {
 	readonly #options: SlowPathOptions;
 	readonly #state: PortState;
-	readonly #book: AddressBook;
+	readonly #addresses: Addresses;
 	readonly #sink: FrameSink;
 	readonly #counters: Counters;
-	readonly #answerer = new Answerer();
+	readonly #memory: Mapping = mapShared(4096);
+	/** Where a frame that ipvtap itself says lies until the next one; the virtio header in front of it stays zero. */
+	readonly #own: Region = regionOf(this.#memory);
 	readonly #dhcp = new DhcpNat();
-	/** When the next lease ends, milliseconds since 1970. */
-	#nextExpiry: number | undefined;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -84,7 +115,15 @@ export class SlowPath {
 		this.#state = options.state;
 		this.#counters = options.counters;
 		this.#sink = options.sink;
-		this.#book = new AddressBook((entry, change) => this.#addressChanged(entry, change), options.quota);
+		const { now, report, quota } = options;
+		this.#addresses = new Addresses({
+			now,
+			changed: (entry, change) => this.#addressChanged(entry, change),
+			duplicate: ({ edge, address }, mac) => report({ kind: 'duplicate', edge, address, mac }),
+			say: (address, what) => this.#say(address, what),
+			ask: (address, edge) => this.#ask(address, edge),
+			...(quota === undefined ? {} : { quota }),
+		});
 	}
 
 	/**
@@ -94,15 +133,12 @@ export class SlowPath {
 	handle(region: Region, at: number, length: number, ingress: number): number {
 		const { frame } = region;
 		let verdict = forward(this.#state, frame, at, length, ingress);
-		if (verdict === SLOW_CLAIM) {
-			this.#claim(frame, at, ingress);
-			verdict = forward(this.#state, frame, at, length, ingress);
-			// An advertisement claims its target after its source.
-			if (verdict === SLOW_CLAIM && this.#claim(frame, at, ingress)) {
-				verdict = forward(this.#state, frame, at, length, ingress);
-			}
-			if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
+		// An advertisement claims its target after its source.
+		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2; claims++) {
+			const refusal = this.#claim(frame, at, ingress);
+			verdict = refusal === GRANTED ? forward(this.#state, frame, at, length, ingress) : refusal;
 		}
+		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
 		if (verdict === SLOW_DHCP) verdict = this.#handleDhcp(frame, at, length, ingress);
 		const entry = ingress * STRIDE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
@@ -112,7 +148,9 @@ export class SlowPath {
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
 			if (verdict === SLOW_ANSWER) this.#answer(frame, at, ingress);
-			else if (verdict !== SLOW_DHCP) this.#fanOut(region, at, length, ingress);
+			else if (verdict === SLOW_REFRESH) this.#addresses.proven(senderOf(frame, at));
+			else if (verdict === SLOW_CONFLICT) this.#conflict(region, at, length);
+			else if (verdict === SLOW_FANOUT) this.#fanOut(region, at, length, ingress);
 		}
 		return verdict;
 	}
@@ -121,49 +159,64 @@ export class SlowPath {
 	obey(command: SlowPathCommand): string | undefined {
 		switch (command.kind) {
 			case 'change':
-				if (command.change.kind === 'slave-removed') {
-					this.#book.releaseAll(command.change.edge);
-					this.#dhcp.forget(command.change.edge);
-				}
-				this.#options.change(command.change);
+				this.#change(command.change);
 				return undefined;
 			case 'assign': {
 				const { address, edge } = command;
-				const holder = this.#book.assign(edge, address, keyOf(address).family);
+				const holder = this.#addresses.assign(edge, address);
 				return holder && `${address} belongs to ${holder.origin === 'host' ? 'the host' : 'another slave'}`;
 			}
 			case 'release':
-				if (this.#book.holderOf(command.address)?.edge === command.edge) this.#book.release(command.address);
+				this.#addresses.release(command.edge, command.address);
 				return undefined;
-			case 'restore': {
-				const { edge, address, expires } = command;
-				const { family } = keyOf(address);
-				if (expires === undefined) this.#book.claim(edge, address, family);
-				else this.#lease(edge, address, expires);
+			case 'restore':
+				this.#addresses.restore(command.edge, command.address, command.expires);
 				return undefined;
-			}
 			case 'host-addresses':
-				this.#book.setHost(command.addresses.map(address => ({ address, family: keyOf(address).family })));
+				this.#addresses.setHost(command.addresses);
+				return undefined;
+			case 'gateways':
+				this.#addresses.setGateways(command.addresses);
+				return undefined;
+			case 'live':
+				this.#addresses.setLive(command.edge, command.live);
+				return undefined;
+			case 'announce':
+				this.#addresses.announceAll();
+				return undefined;
+			case 'age':
+				this.#addresses.setAge(command.milliseconds);
 				return undefined;
 		}
 	}
 
-	/** Does what is due. @returns milliseconds until something is again, or -1. */
+	/** Does what is due. @returns milliseconds until something is again, or Infinity. */
 	tick(): number {
-		const now = this.#options.now();
-		if (this.#nextExpiry !== undefined && this.#nextExpiry <= now) this.#nextExpiry = this.#book.expire(now);
-		return this.#nextExpiry === undefined ? -1 : this.#nextExpiry - now + 1;
+		return this.#addresses.tick();
 	}
 
 	close(): void {
-		this.#answerer.close();
+		unmap(this.#memory);
 		this.#dhcp.close();
 	}
 
-	#claim(frame: DataView, at: number, ingress: number): boolean {
+	#change(change: StateChange): void {
+		if (change.kind === 'slave-removed') {
+			this.#addresses.releaseAll(change.edge);
+			this.#dhcp.forget(change.edge);
+		}
+		const { masterHigh, masterLow } = this.#state;
+		this.#options.change(change);
+		if (masterHigh !== this.#state.masterHigh || masterLow !== this.#state.masterLow)
+			this.#addresses.announceAll();
+	}
+
+	/** @returns GRANTED, or the verdict that drops the frame. */
+	#claim(frame: DataView, at: number, ingress: number): number {
 		const address = claimedAddress(this.#state, frame, at, ingress);
 		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
-		return this.#book.claim(ingress, addressText(frame, address, family), family);
+		const detecting = address !== sourceAddress(frame, at);
+		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting);
 	}
 
 	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
@@ -181,8 +234,7 @@ export class SlowPath {
 		if (rewritten < 0) return rewritten;
 		const destination = this.#state.ipv4.find(frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION));
 		const released = releasedAddress(frame, at);
-		if (released !== undefined && this.#book.holderOf(released)?.edge === ingress)
-			this.#book.release(released);
+		if (released !== undefined) this.#addresses.release(ingress, released);
 		const { region, at: copyAt } = this.#dhcp;
 		if (destination !== EDGE_HOST) this.#sink.add(region, copyAt, rewritten, EDGE_WIRE, COPY);
 		if (this.#state.host && (destination === EDGE_HOST || isGroupDestination(frame, at))) {
@@ -195,21 +247,57 @@ export class SlowPath {
 		const lease = leaseOf(frame, at);
 		// A guest that isn't trusted with choosing its addresses gets none from a server either.
 		if (lease === undefined || this.#state.learns[edge] !== 1) return;
-		this.#lease(edge, lease.address, this.#options.now() + lease.seconds * 1000);
-	}
-
-	#lease(edge: number, address: string, expires: number): void {
-		this.#book.lease(edge, address, keyOf(address).family, expires);
-		if (this.#nextExpiry === undefined || expires < this.#nextExpiry) this.#nextExpiry = expires;
+		this.#addresses.lease(edge, lease.address, this.#options.now() + lease.seconds * 1000);
 	}
 
 	#answer(frame: DataView, at: number, ingress: number): void {
-		const length = this.#answerer.answer(this.#state, frame, at);
-		if (length > 0) this.#sink.add(this.#answerer.region, this.#answerer.at, length, ingress, COPY);
+		const length = writeAnswer(this.#state, frame, at, this.#own.frame, OWN_AT);
+		this.#send(length, ingress);
+	}
+
+	/** Somebody on the LAN uses a slave's address: it is noted, and the slave hears of it as from any other machine. */
+	#conflict(region: Region, at: number, length: number): void {
+		const { frame } = region;
+		const arp = at + ETHERNET_HEADER;
+		const address = senderOf(frame, at);
+		const edge = conflictReceiver(this.#state, frame, at);
+		if (edge !== EDGE_WIRE) this.#sink.add(region, at, length, edge, COPY);
+		this.#sink.flush();
+		this.#addresses.contest(address, macAt(frame, arp + ARP_SENDER_MAC));
+	}
+
+	/** An advertisement from the wire: of a slave's address, by another machine? */
+	#advertised(address: string, frame: DataView, at: number): void {
+		const mac = advertisedMac(frame, at);
+		if (macEquals(frame, mac, this.#state.masterHigh, this.#state.masterLow)) return;
+		this.#addresses.contest(address, macAt(frame, mac));
+	}
+
+	#say(address: string, what: 'probe' | 'announce'): void {
+		const write = what === 'probe' ? writeProbe : writeAnnouncement;
+		this.#send(write(this.#state, keyOf(address), this.#own.frame, OWN_AT), EDGE_WIRE);
+	}
+
+	#ask(address: string, edge: number): void {
+		this.#send(writeProbe(this.#state, keyOf(address), this.#own.frame, OWN_AT), edge);
+	}
+
+	/** Sends the frame that has just been written, before the next one takes its place. */
+	#send(length: number, edge: number): void {
+		if (this.#sink.full) this.#sink.flush();
+		this.#sink.add(this.#own, OWN_AT, length, edge, COPY);
+		this.#sink.flush();
 	}
 
 	#fanOut(region: Region, at: number, length: number, ingress: number): void {
 		const { frame } = region;
+		const target = advertisedTarget(frame, at);
+		if (target !== 0) {
+			const address = addressText(frame, target, 6);
+			// It was asked by us, and answers everybody only because the question named nobody.
+			if (ingress >= EDGE_SLAVES && this.#addresses.proven(address)) return;
+			if (ingress === EDGE_WIRE) this.#advertised(address, frame, at);
+		}
 		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
 		const count = fanout(this.#state, frame, at, ingress, this.#receivers);
 		if (!isRouterAdvertisement(frame, at)) {
@@ -236,10 +324,9 @@ export class SlowPath {
 		}
 	}
 
-	#addressChanged({ address, edge, origin, expires }: BookEntry, change: 'added' | 'removed'): void {
-		this.#options.change(
-			change === 'added' ? { kind: 'assigned', address, edge } : { kind: 'released', address },
-		);
+	#addressChanged({ address, edge, origin, expires }: BookEntry, change: BookChange): void {
+		if (change === 'added') this.#options.change({ kind: 'assigned', address, edge });
+		if (change === 'removed') this.#options.change({ kind: 'released', address });
 		this.#options.report({
 			kind: 'address',
 			edge,
@@ -249,4 +336,38 @@ export class SlowPath {
 			...(expires === undefined ? {} : { expires }),
 		});
 	}
+}
+
+/** Where our own frames lie: behind room for a virtio header. */
+const OWN_AT = 32;
+
+/** The ARP sender's address. */
+function senderOf(frame: DataView, at: number): string {
+	return addressText(frame, at + ETHERNET_HEADER + ARP_SENDER_IP, 4);
+}
+
+/** Offset of the address that the frame is from: ARP's sender, IP's source. */
+function sourceAddress(frame: DataView, at: number): number {
+	const type = frame.getUint16(at + ETH_TYPE);
+	const offset = type === ETHERTYPE_ARP ? ARP_SENDER_IP : type === ETHERTYPE_IPV6 ? IPV6_SOURCE : IPV4_SOURCE;
+	return at + ETHERNET_HEADER + offset;
+}
+
+/** Offset of the target of a neighbour advertisement, or 0. */
+function advertisedTarget(frame: DataView, at: number): number {
+	if (frame.getUint16(at + ETH_TYPE) !== ETHERTYPE_IPV6) return 0;
+	const ip = at + ETHERNET_HEADER;
+	return ndType(frame, ip) === NEIGHBOUR_ADVERTISEMENT ? ip + IPV6_HEADER + ND_TARGET : 0;
+}
+
+/** Offset of the MAC that a neighbour advertisement names: its option's, or else the one that it came from. */
+function advertisedMac(frame: DataView, at: number): number {
+	const ip = at + ETHERNET_HEADER;
+	const icmp = ip + IPV6_HEADER;
+	const end = icmp + frame.getUint16(ip + IPV6_PAYLOAD_LENGTH);
+	return linkLayerOption(frame, icmp, end, OPTION_TARGET_LINK_LAYER) || at + ETH_SOURCE;
+}
+
+function macAt(frame: DataView, at: number): string {
+	return formatMac({ high: frame.getUint16(at), low: frame.getInt32(at + 2) });
 }

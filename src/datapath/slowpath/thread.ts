@@ -73,7 +73,7 @@ export class SlowPathThread {
 			this.#backlog.setSleeping(true);
 			// Whoever queued or rang before it could see us asleep has not signalled: look once more.
 			if (!this.#backlog.peek() && Atomics.load(this.#doorbells, DOORBELL_SLOW_PATH) === 0) {
-				poll.wait(Math.min(Math.ceil(due), LONGEST_SLEEP_MS));
+				poll.wait(due === Number.POSITIVE_INFINITY ? -1 : Math.min(Math.ceil(due), LONGEST_SLEEP_MS));
 				clearEvent(event);
 			}
 			this.#backlog.setSleeping(false);

@@ -91,7 +91,9 @@ test('a hundred thousand mutated frames', async t => {
 	t.is(written, (writes.sent ?? 0) + ofMarkers, "the TAP's own count");
 	t.is(after.ringFull, before.ringFull);
 	t.true(written - seen < total / 100, 'only tags cut short go unseen');
-	t.is(seen, dropped + handedOn + lost + ofMarkers);
+	// A guest's own probe looks like one of the port's.
+	const unheard = seen - (dropped + handedOn + lost + ofMarkers);
+	t.true(unheard >= 0 && unheard <= site.far.overheard, `${unheard} frames went nowhere`);
 	const { pid } = await site.product.info();
 	t.true(pid > 0);
 });

@@ -10,6 +10,7 @@ import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest
 import { check, libc } from '../../../src/sys/libc.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import { Product } from '../../helpers/product.js';
+import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, type TapGuestOptions, within } from '../../helpers/tap-guest.js';
 import { broadcastMac, ethernet, ipv4, udp } from './frames.js';
 
@@ -38,6 +39,7 @@ export class Site {
 	readonly host: Namespace;
 	readonly wire: Namespace;
 	readonly product: Product;
+	/** Hears all but what the port says by itself. */
 	readonly far: FrameEnd;
 	readonly #guests: FrameEnd[] = [];
 	readonly #stacks: StackGuest[] = [];
@@ -47,7 +49,7 @@ export class Site {
 		this.host = host;
 		this.wire = wire;
 		this.product = product;
-		this.far = within(wire, () => new FrameEnd(openPacketSocket(requireLink('far').ifindex)));
+		this.far = within(wire, () => new FrameEnd(openPacketSocket(requireLink('far').ifindex), isSpeech));
 	}
 
 	static async create(name: string, options: SiteOptions = {}): Promise<Site> {

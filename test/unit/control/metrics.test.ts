@@ -19,6 +19,7 @@ const listing: Listing = {
 			mode: 'l2',
 			flag: 'bridge',
 			offload: 'none',
+			ageing: 300,
 			host: null,
 			slaves: 1,
 			stats,

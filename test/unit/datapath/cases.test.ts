@@ -46,8 +46,15 @@ const besidesTheFrame: readonly string[] = [
 	'ring-full',
 ];
 
-/** What DHCP refuses depends on what was said before. */
-const conversations: readonly string[] = ['dhcp-spoof', 'dhcp-conflict', 'dhcp-guard'];
+/** What DHCP and the address book refuse depends on what was said before. */
+const conversations: readonly string[] = [
+	'dhcp-spoof',
+	'dhcp-conflict',
+	'dhcp-guard',
+	'address-quota',
+	'gateway-address',
+	'duplicate-address',
+];
 
 function topologyOf({ flag, noHost }: Case) {
 	return standardTopology(flag, !noHost);
@@ -63,9 +70,11 @@ function seen({ verdict, out }: Outcome): { verdict: string; out: string[] } {
 	return { verdict, out: out.map(({ edge, frame }) => `${verdictName(edge)}: ${readable(frame)}`).sort() };
 }
 
+const slow: readonly string[] = ['fan out', 'answer', 'claim', 'dhcp', 'refresh', 'conflict'];
+
 function wanted({ verdict, out = [] }: Case): { verdict: string; out: string[] } {
 	const isPlace = verdict === 'wire' || verdict === 'host' || verdict.startsWith('vm');
-	const isSlow = verdict === 'fan out' || verdict === 'answer' || verdict === 'claim' || verdict === 'dhcp';
+	const isSlow = slow.includes(verdict);
 	const name = isPlace ? verdictName(edgeOf(verdict as Place)) : isSlow ? `slow: ${verdict}` : verdict;
 	return {
 		verdict: name,
