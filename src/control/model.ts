@@ -17,7 +17,7 @@ export interface AddressEntry {
 	address: string;
 	family: 'inet' | 'inet6';
 	origin: Origin;
-	/** Since when the slave has it, ISO 8601; absent while it has no place on a port. */
+	/** Since when the slave has it, ISO 8601; absent for static addresses. */
 	since?: string;
 	/** When its lease ends, ISO 8601; absent for what has no end. */
 	expires?: string;

@@ -150,7 +150,7 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#freeEdge();
-		const member: Member = { ...slave, open: false, edge, entries: new Entries() };
+		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
 		this.#byEdge.set(edge, member);
