@@ -248,9 +248,9 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** The master has changed: slaves and host follow its MAC and MTU, and the LAN hears where everybody is. */
 	onLink(link: Link): void {
-		const { mac, mtu, ifindex, carrier } = this.#master;
+		const { mac, mtu, ifindex, carrierUps } = this.#master;
 		this.#master = link;
-		if (link.carrier && !carrier) void this.#threads.announce();
+		if (link.carrierUps !== carrierUps) void this.#threads.announce();
 		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
