@@ -16,10 +16,14 @@ const ANNOUNCE: Plan = [
 	[0, 'announce'],
 	[2000, 'announce'],
 ];
-/** A LAN answers a probe within milliseconds, a station that sleeps in power saving within two beacons. */
+/**
+ * A LAN answers a probe within milliseconds, a station that sleeps in power saving within two beacons of 100 ms;
+ * asked twice, because a broadcast may be lost. RFC 5227 would take six seconds, and the guest has begun already.
+ */
 const PROBE: Plan = [
 	[0, 'probe'],
-	[250, 'announce'],
+	[50, 'probe'],
+	[200, 'announce'],
 	[2000, 'announce'],
 ];
 /** The guest itself is asking: DAD takes a second (RFC 4862, 5.1), IPv4's detection up to seven (RFC 5227, 1.1). */
