@@ -152,6 +152,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		'sudo IPVTAP_SOCKET=/run/lab.sock ipvtap daemon',
 	])
 		.option('--until-idle', 'end with the last slave, as a daemon does that a command started')
+		.option('--print-unit', 'print a systemd unit that runs it, and do nothing else')
 		.action(async (_options, self) => (await import('./commands/daemon.js')).daemon(all(self)));
 
 	const libvirt = command('libvirt', 'give libvirt domains their NICs by themselves', [
