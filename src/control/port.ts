@@ -10,6 +10,7 @@ import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
 import { readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
+import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
@@ -51,6 +52,8 @@ export interface PortSlave {
 	live: boolean;
 	/** What it had learned, or been leased, when the port was last open. */
 	remembered?: readonly AddressEntry[];
+	/** Left out: none. */
+	limits?: EdgeLimits;
 	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
 	open?: boolean;
 }
@@ -222,6 +225,13 @@ export class Port extends EventEmitter<PortEvents> {
 		for (const address of change.remove) await this.#threads.release(edge, address);
 	}
 
+	/** Sets all limits of a slave, while it runs. */
+	async setLimits(name: string, limits: EdgeLimits): Promise<void> {
+		const member = this.#member(name);
+		member.limits = limits;
+		if (member.open) await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
+	}
+
 	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
 		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
@@ -275,8 +285,10 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, live, addresses, remembered = [] } = member;
+		const { edge, ifindex, mac, learn, live, addresses, remembered = [], limits = {} } = member;
 		member.open = true;
+		// First, so that nothing passes without.
+		await this.#threads.change({ kind: 'limits', edge, limits });
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);

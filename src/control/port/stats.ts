@@ -18,6 +18,7 @@ export function edgeStats(edge: EdgeCounters, device: LinkCounter): SlaveStats {
 	stats.tx = edge.in;
 	stats.queued = edge.queued;
 	addDrops(stats, edge);
+	count(stats, 'limit-rx', edge.rxLimited);
 	count(stats, 'receiver-full', device.dropped);
 	return stats;
 }
@@ -31,6 +32,8 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 	}
 	total.queued += edge.queued;
 	addDrops(total, edge);
+	// By receiver, so that the copies that were refused are among them.
+	count(total, 'limit-rx', edge.rxLimited - (edge.drops['limit-rx'] ?? 0));
 }
 
 function addDrops(stats: SlaveStats, edge: EdgeCounters): void {

@@ -132,6 +132,7 @@ export class SlowPath {
 	 */
 	handle(region: Region, at: number, length: number, ingress: number): number {
 		const { frame } = region;
+		this.#state.limits.clock.expire();
 		let verdict = forward(this.#state, frame, at, length, ingress);
 		// An advertisement claims its target after its source.
 		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2; claims++) {
