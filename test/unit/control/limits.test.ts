@@ -11,13 +11,13 @@ import {
 } from '../../../src/control/limits.js';
 
 for (const [text, rate, burst] of [
-	['100mbit', 100e6, 1_250_000],
-	['100Mbit', 100e6, 1_250_000],
-	['1gbit', 1e9, 12_500_000],
+	['100mbit', 100e6, 3_125_000],
+	['100Mbit', 100e6, 3_125_000],
+	['1gbit', 1e9, 31_250_000],
 	['512kbit', 512_000, 65_536],
 	['8000', 8000, 65_536],
 	['8000bit', 8000, 65_536],
-	['1mbps', 8e6, 100_000],
+	['1mbps', 8e6, 250_000],
 	['1mibit', 2 ** 20, 65_536],
 	['1.5mbit/64k', 1_500_000, 65_536],
 	['100mbit/65536', 100e6, 65_536],
@@ -95,7 +95,7 @@ test('what is shown can be given again', t => {
 test('what was not said has its default, and stays unsaid', t => {
 	t.deepEqual(effectiveLimits(), defaultLimits);
 	const said = mergeLimits(undefined, { tx: { rate: 8e6 } });
-	t.deepEqual(said, { tx: { rate: 8e6, burst: 100_000 } });
+	t.deepEqual(said, { tx: { rate: 8e6, burst: 250_000 } });
 	t.deepEqual(mergeLimits(said, { slow: null }), { ...said, slow: null });
 	t.deepEqual(mergeLimits(said, { tx: null }), { tx: null });
 	t.deepEqual(effectiveLimits(said), { ...defaultLimits, ...said });
