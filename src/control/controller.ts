@@ -16,6 +16,7 @@ import { type LimitRequest, mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
 import {
+	type AddressChange,
 	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
@@ -185,10 +186,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	/** Whole list, or additions and removals of static addresses; limits, which stay where they aren't said. */
-	setSlave(
-		name: string,
-		change: { addresses?: string[]; add?: string[]; remove?: string[]; limits?: LimitRequest },
-	): Promise<Slave> {
+	setSlave(name: string, change: AddressChange & { limits?: LimitRequest }): Promise<Slave> {
 		return this.change(async () => {
 			const slave = this.registry.requireSlave(name);
 			const plan = this.registry.planAddresses(name, change);

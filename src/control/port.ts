@@ -24,6 +24,7 @@ import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
+import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
 
@@ -96,8 +97,7 @@ export class Port extends EventEmitter<PortEvents> {
 		};
 		let port: Port | undefined;
 		try {
-			const slotSize = slotSizeFor(master.mtu);
-			const ring = { slotSize, slots: RING_BYTES / slotSize, longFrameBytes: LONG_FRAME_BYTES };
+			const ring = ringSize(master.mtu);
 			const slaves = keep(openRing({ ...ring, ifindex: 0, filter: slaveRingFilter([]) }), closeRing);
 			const wire = keep(
 				openRing({ ...ring, ifindex: master.ifindex, filter: masterRingFilter([]) }),
@@ -386,21 +386,8 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 }
 
-/** Bytes of each ring: 4096 frames of the ordinary size. */
-const RING_BYTES = 8 << 20;
-/** Bytes of long frames that may wait: some 200 of 64 KB. */
-const LONG_FRAME_BYTES = 16 << 20;
 /**
  * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
  * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
  */
 const SPIN_MICROSECONDS = 50;
-/** What stands before a frame in its slot: tpacket2_hdr, sockaddr_ll and the virtio header, rounded up. */
-const SLOT_OVERHEAD = 128;
-/** Beyond this, frames are read from the socket one by one, as GSO frames are. */
-const SLOT_MAX = 16384;
-
-/** The smallest power of two that holds a frame of this MTU. */
-function slotSizeFor(mtu: number): number {
-	return Math.min(SLOT_MAX, Math.max(2048, 2 ** Math.ceil(Math.log2(mtu + SLOT_OVERHEAD))));
-}

@@ -91,6 +91,13 @@ export interface SlaveRequest {
 	limits?: LimitRequest;
 }
 
+/** Of static addresses: a whole new list, or what to add and what to take away. */
+export interface AddressChange {
+	addresses?: string[];
+	add?: string[];
+	remove?: string[];
+}
+
 /** 5.3 of the design: what one master's slow path holds before it drops. */
 export const defaultBacklogFrames = 1000;
 
@@ -269,10 +276,7 @@ export class Registry {
 	 * What a change of addresses, or a whole new list, amounts to, canonical and without what changes nothing.
 	 * @throws IpvtapError `usage`, `conflict`, or `not-found` for removing an address that the slave hasn't got.
 	 */
-	planAddresses(
-		name: string,
-		change: { addresses?: string[]; add?: string[]; remove?: string[] },
-	): { add: string[]; remove: string[] } {
+	planAddresses(name: string, change: AddressChange): { add: string[]; remove: string[] } {
 		const slave = this.requireSlave(name);
 		const whole = change.addresses;
 		const gone = whole ? slave.addresses.filter(address => !whole.includes(address)) : (change.remove ?? []);

@@ -31,9 +31,10 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 		total.tx = edge.out;
 	}
 	total.queued += edge.queued;
-	addDrops(total, edge);
 	// By receiver, so that the copies that were refused are among them.
-	count(total, 'limit-rx', edge.rxLimited - (edge.drops['limit-rx'] ?? 0));
+	const { 'limit-rx': _, ...drops } = edge.drops;
+	addDrops(total, { ...edge, drops });
+	count(total, 'limit-rx', edge.rxLimited);
 }
 
 function addDrops(stats: SlaveStats, edge: EdgeCounters): void {

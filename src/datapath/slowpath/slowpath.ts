@@ -217,7 +217,8 @@ export class SlowPath {
 		const address = claimedAddress(this.#state, frame, at, ingress);
 		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
 		const detecting = address !== sourceAddress(frame, at);
-		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting);
+		const budget = this.#state.limits.learn;
+		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
 	}
 
 	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
