@@ -23,7 +23,7 @@ export function domainText({ domain }: Slave): string | undefined {
 	return `${name} (${alias === undefined ? state : `${state}, ${alias}`})`;
 }
 
-/** As `--limit` takes them: `tx=100mbit/1220k rx=none slow=1000/2000 learn=60/24`. */
+/** As `--limit` takes them: `tx=100mbit rx=1gbit/1m slow=none learn=60`. */
 export function limitList({ limits }: Slave): string {
 	return limitKeys.map(key => limitText(key, limits[key])).join(' ');
 }

@@ -85,14 +85,13 @@ export function parseLimit(key: LimitKey, text: string): Limit | null | undefine
 		: undefined;
 }
 
-/** As `--limit` takes it: `tx=100mbit/1220k`. */
+/** As `--limit` takes it, with a burst that isn't the usual one: `tx=100mbit`, `tx=100mbit/256k`. */
 export function limitText(key: LimitKey, limit: Limit | null): string {
 	if (limit === null) return `${key}=none`;
 	const bandwidth = key === 'tx' || key === 'rx';
-	const [rate, burst] = bandwidth
-		? [unitText(limit.rate, shownRates), unitText(limit.burst, shownSizes)]
-		: [limit.rate, limit.burst];
-	return `${key}=${rate}/${burst}`;
+	const rate = bandwidth ? unitText(limit.rate, shownRates) : limit.rate;
+	if (limit.burst === withBurst(key, { rate: limit.rate }).burst) return `${key}=${rate}`;
+	return `${key}=${rate}/${bandwidth ? unitText(limit.burst, shownSizes) : limit.burst}`;
 }
 
 /** What holds, where only some is said. */

@@ -85,7 +85,15 @@ test('of two limits of one kind the later counts', t => {
 });
 
 test('what is shown can be given again', t => {
-	const texts = ['tx=100mbit/1250000b', 'tx=1500kbit/64k', 'rx=none', 'slow=1000/2000', 'learn=60/24'];
+	const texts = [
+		'tx=100mbit',
+		'tx=1500kbit/1m',
+		'rx=8001bit/65537b',
+		'rx=none',
+		'slow=1000',
+		'slow=5/9',
+		'learn=6/5',
+	];
 	for (const text of texts) {
 		const [key] = Object.entries(parseLimits([text]));
 		t.is(limitText(key?.[0] as 'tx', key?.[1] as never), text);

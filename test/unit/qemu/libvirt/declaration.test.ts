@@ -141,6 +141,16 @@ for (const [title, found, expected] of [
 		],
 	],
 	[
+		'a limit of libvirt that takes the place of our filter',
+		faults(
+			nic(good),
+			device.replace('<mtu', '<bandwidth><inbound average="1"/><outbound average="1"/></bandwidth><mtu'),
+		),
+		[
+			"/domain/devices/interface/bandwidth/outbound: found a limit of libvirt, allowed: none; use <limit tx='…'/> beside the declaration's <ip>",
+		],
+	],
+	[
 		'limits',
 		faults(nic(good, "<i:limit tx='100' mtu='1500' learn='often'><i:tx/></i:limit><i:limit/>")),
 		[
