@@ -117,12 +117,13 @@ function readDevice(
 	device: DomainInterface,
 	faults: Faults,
 ): Pick<NicDeclaration, 'mac' | 'mtu' | 'queues' | 'vhost' | 'alias'> {
-	const { path, type, managed, mac, mtu, queues, driver, outbound, alias } = device;
+	const { path, type, managed, mac, mtu, queues, driver, bandwidth, alias } = device;
 	if (type !== 'ethernet') faults.add(`${path}/@type`, quoted(type), "'ethernet'");
 	if (managed !== 'no') faults.add(`${path}/target/@managed`, managed && quoted(managed), "'no'");
-	// libvirt would put it where our filter is, and fail with tc's words (virNetDevBandwidthSet).
-	if (outbound !== undefined)
-		faults.add(outbound, 'a limit of libvirt', "none; use <limit tx='…'/> beside the declaration's <ip>");
+	// libvirt's outbound qdisc finds its place taken by our filter (virNetDevBandwidthSet); in its inbound queue frames
+	// would wait that still count as the forwarder's, until there is no room for those of other guests.
+	if (bandwidth !== undefined)
+		faults.add(bandwidth, "libvirt's own limits", "none; use <limit tx='…' rx='…'/> in the declaration");
 	return {
 		mac: checkMac(`${path}/mac/@address`, mac, faults),
 		...given('mtu', mtu === undefined ? undefined : number(`${path}/mtu/@size`, mtu, 68, 65521, faults)),

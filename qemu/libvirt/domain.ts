@@ -25,8 +25,8 @@ export interface DomainInterface {
 	queues: string | undefined;
 	/** `vhost` or `qemu`. */
 	driver: string | undefined;
-	/** XML path of a limit of libvirt's own for what the guest sends. */
-	outbound: string | undefined;
+	/** XML path of limits of libvirt's own. */
+	bandwidth: string | undefined;
 	/** libvirt's name for the NIC: `net0`. Only running domains have them. */
 	alias: string | undefined;
 }
@@ -54,7 +54,7 @@ function readInterface(element: XmlElement): DomainInterface {
 		mtu: of('mtu', 'size'),
 		queues: of('driver', 'queues'),
 		driver: of('driver', 'name'),
-		outbound: childOf(childOf(element, 'bandwidth'), 'outbound')?.path,
+		bandwidth: childOf(element, 'bandwidth')?.path,
 		alias: of('alias', 'name'),
 	};
 }

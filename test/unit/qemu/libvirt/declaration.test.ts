@@ -141,13 +141,13 @@ for (const [title, found, expected] of [
 		],
 	],
 	[
-		'a limit of libvirt that takes the place of our filter',
+		"libvirt's own limits, whose queues do harm",
 		faults(
 			nic(good),
 			device.replace('<mtu', '<bandwidth><inbound average="1"/><outbound average="1"/></bandwidth><mtu'),
 		),
 		[
-			"/domain/devices/interface/bandwidth/outbound: found a limit of libvirt, allowed: none; use <limit tx='…'/> beside the declaration's <ip>",
+			"/domain/devices/interface/bandwidth: found libvirt's own limits, allowed: none; use <limit tx='…' rx='…'/> in the declaration",
 		],
 	],
 	[
