@@ -66,15 +66,15 @@ export class TokenBuckets {
 			words[at + COUNTED] = this.#clock.now();
 			words[at + CHARGED] = -1;
 		} else {
+			// What has come in until now came at the old rate; what doesn't fit the new burst is lost with the next look.
 			this.#fill(at);
-			words[at + TOKENS] = Math.min(words[at + TOKENS] as number, bucket.burst);
 		}
 		words[at + RATE] = bucket.rate / 1000;
 		words[at + BURST] = bucket.burst;
 	}
 
 	limits(edge: number): boolean {
-		return this.#words[edge * WORDS] !== 0;
+		return this.#words[edge * WORDS + RATE] !== 0;
 	}
 
 	/** @returns whether it may pass; then it has been paid for. */

@@ -48,8 +48,11 @@ test.serial(
 	'libvirt’s own <bandwidth> is refused before libvirt makes a queue of it, or fails to',
 	async t => {
 		for (const kind of ['outbound', 'inbound']) {
-			await host.define({ name: 'web', nics: [{ ...web1, device: `<bandwidth>${inner}</bandwidth>` }] });
-			const { rc, err } = await host.tryVirsh('start', 'web');
+			await host.define({
+				name: kind,
+				nics: [{ ...web1, device: `<bandwidth><${kind} average='1000'/></bandwidth>` }],
+			});
+			const { rc, err } = await host.tryVirsh('start', kind);
 			t.not(rc, 0);
 			t.regex(err, /\/interface\/bandwidth: found libvirt's own limits, allowed: none; use <limit tx=/);
 			await assertNothingLeft(t, host);
