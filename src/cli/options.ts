@@ -29,6 +29,12 @@ export const domain = (what: string): Option => new Option('--domain <domain>', 
 export const ip = (): Option =>
 	new Option('--ip <address>', 'a static address of the guest; again for more').argParser(collect);
 
+export const limit = (): Option =>
+	new Option(
+		'--limit <key=value>',
+		'tx or rx=100mbit[/burst], slow=<frames a second>, learn=<addresses a minute>; none lifts it; again for more',
+	).argParser(collect);
+
 export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
 export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');
 export const anyName = (): Argument => new Argument('<name>', "a slave's or a master's name");

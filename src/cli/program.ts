@@ -65,6 +65,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mac())
 		.addOption(option.learn())
 		.addOption(option.queues())
+		.addOption(option.limit())
 		.passThroughOptions()
 		.action(async (qemu, _options, self) =>
 			finish(await (await import('./commands/run.js')).run(qemu, all(self))),
@@ -100,6 +101,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mac())
 		.addOption(option.learn())
 		.addOption(option.queues())
+		.addOption(option.limit())
 		.option('--owner <user>', 'who may open the TAP (default: you)')
 		.option('--format <format>', 'qemu, helper, libvirt, firecracker or cloud-hypervisor', 'qemu')
 		.option('--qmp <socket>', 'plug it into the running QEMU that has this QMP socket')
@@ -118,6 +120,7 @@ function makeProgram(finish: (status: number) => void): Command {
 
 	command('set', 'change a slave or a master that is running', [
 		'ipvtap set web1 --ip +192.0.2.11 --ip -192.0.2.10',
+		'ipvtap set web1 --limit tx=100mbit --limit rx=none',
 		'ipvtap set eth0 --flag private',
 	])
 		.addArgument(option.anyName())
@@ -126,6 +129,7 @@ function makeProgram(finish: (status: number) => void): Command {
 			'add, remove, or (without a sign) replace static addresses; again for more',
 			option.collect,
 		)
+		.addOption(option.limit())
 		.addOption(option.mode())
 		.addOption(option.flag())
 		.addOption(option.offload())

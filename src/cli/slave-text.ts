@@ -1,4 +1,5 @@
 /** Slaves in the API's paths, and in words for people. Pure. */
+import { limitKeys, limitText } from '../control/limits.js';
 import type { AddressEntry, Slave } from '../control/model.js';
 
 export function slavePath(name: string): string {
@@ -20,6 +21,11 @@ export function domainText({ domain }: Slave): string | undefined {
 	if (domain === undefined) return undefined;
 	const { name, state, alias } = domain;
 	return `${name} (${alias === undefined ? state : `${state}, ${alias}`})`;
+}
+
+/** As `--limit` takes them: `tx=100mbit rx=1gbit/1m slow=none learn=60`. */
+export function limitList({ limits }: Slave): string {
+	return limitKeys.map(key => limitText(key, limits[key])).join(' ');
 }
 
 /** `192.0.2.7 (learned 5m ago)`: the origin only where it isn't what one would think. @param now milliseconds since 1970. */

@@ -12,9 +12,11 @@ import { AddressMemory } from './address-memory.js';
 import { Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
+import { type LimitRequest, mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
 import {
+	type AddressChange,
 	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
@@ -183,22 +185,24 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	/** Whole list, or additions and removals of static addresses. */
-	setSlave(
-		name: string,
-		change: { addresses?: string[]; add?: string[]; remove?: string[] },
-	): Promise<Slave> {
+	/** Whole list, or additions and removals of static addresses; limits, which stay where they aren't said. */
+	setSlave(name: string, change: AddressChange & { limits?: LimitRequest }): Promise<Slave> {
 		return this.change(async () => {
 			const slave = this.registry.requireSlave(name);
-			const plan = this.registry.planAddresses(
-				name,
-				wholeList(slave, change.addresses) ?? { add: [], remove: [], ...change },
-			);
+			const plan = this.registry.planAddresses(name, change);
 			checkClaimable(plan.add);
-			await this.estate.changeAddresses(slave, plan);
+			const limited = change.limits ? { limits: mergeLimits(slave.limits, change.limits) } : undefined;
+			if (limited) await this.estate.changeLimits({ ...slave, ...limited });
+			try {
+				await this.estate.changeAddresses(slave, plan);
+			} catch (error) {
+				if (limited) await this.estate.changeLimits(slave);
+				throw error;
+			}
 			this.registry.changeAddresses(name, plan);
+			this.registry.changeSlave(name, limited ?? {});
 			this.save();
-			this.#log.info({ slave: name, ...plan }, 'addresses changed');
+			this.#log.info({ slave: name, ...plan, ...limited }, 'slave changed');
 			return this.slave(name);
 		});
 	}
@@ -393,12 +397,4 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			this.#log.error({ slave: name, err: error }, 'slave could not be adopted');
 		}
 	}
-}
-
-function wholeList(
-	slave: SlaveRecord,
-	addresses: string[] | undefined,
-): { add: string[]; remove: string[] } | undefined {
-	if (addresses === undefined) return undefined;
-	return { add: addresses, remove: slave.addresses.filter(address => !addresses.includes(address)) };
 }

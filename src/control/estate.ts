@@ -10,6 +10,7 @@ import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sy
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { createTap } from '../sys/tap.js';
 import { inTime } from './in-time.js';
+import { edgeLimits, effectiveLimits } from './limits.js';
 import { checkMaster } from './master-checks.js';
 import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
@@ -183,6 +184,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 				learn,
 				addresses,
 				live,
+				limits: edgeLimits(effectiveLimits(record.limits)),
 				open: !closed,
 				...(remembered === undefined ? {} : { remembered }),
 			};
@@ -216,6 +218,14 @@ export class Estate extends EventEmitter<EstateEvents> {
 		const open = this.#ports.get(master);
 		if (!open || this.problems.has(name)) return;
 		await inTime(open.port.changeAddresses(name, change), limits.portMs, `change the addresses of '${name}'`);
+	}
+
+	/** Has what a slave's record says of its limits hold. @throws IpvtapError; the old ones hold then. */
+	async changeLimits({ name, master, limits: wanted }: SlaveRecord): Promise<void> {
+		const open = this.#ports.get(master);
+		if (!open || this.problems.has(name)) return;
+		const changed = open.port.setLimits(name, edgeLimits(effectiveLimits(wanted)));
+		await inTime(changed, limits.portMs, `change the limits of '${name}'`);
 	}
 
 	/** @throws IpvtapError. */

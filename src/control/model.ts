@@ -2,6 +2,8 @@
  * The nouns of the control plane as they appear in `--json`, in the API and in the state file. They are the
  * contract of docs/cli.md: fields may be added, never renamed or removed.
  */
+import type { Limits } from './limits.js';
+
 export const modes = ['l2', 'l3', 'l3s'] as const;
 export type Mode = (typeof modes)[number];
 
@@ -76,6 +78,7 @@ export interface Slave {
 	mtu: number;
 	state: SlaveState;
 	learn: boolean;
+	limits: Limits;
 	queues: number;
 	addresses: AddressEntry[];
 	offload: string;

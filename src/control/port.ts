@@ -10,6 +10,7 @@ import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
 import { readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
+import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
@@ -23,6 +24,7 @@ import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
+import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
 
@@ -51,6 +53,8 @@ export interface PortSlave {
 	live: boolean;
 	/** What it had learned, or been leased, when the port was last open. */
 	remembered?: readonly AddressEntry[];
+	/** Left out: none. */
+	limits?: EdgeLimits;
 	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
 	open?: boolean;
 }
@@ -93,8 +97,7 @@ export class Port extends EventEmitter<PortEvents> {
 		};
 		let port: Port | undefined;
 		try {
-			const slotSize = slotSizeFor(master.mtu);
-			const ring = { slotSize, slots: RING_BYTES / slotSize, longFrameBytes: LONG_FRAME_BYTES };
+			const ring = ringSize(master.mtu);
 			const slaves = keep(openRing({ ...ring, ifindex: 0, filter: slaveRingFilter([]) }), closeRing);
 			const wire = keep(
 				openRing({ ...ring, ifindex: master.ifindex, filter: masterRingFilter([]) }),
@@ -222,6 +225,13 @@ export class Port extends EventEmitter<PortEvents> {
 		for (const address of change.remove) await this.#threads.release(edge, address);
 	}
 
+	/** Sets all limits of a slave, while it runs. */
+	async setLimits(name: string, limits: EdgeLimits): Promise<void> {
+		const member = this.#member(name);
+		member.limits = limits;
+		if (member.open) await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
+	}
+
 	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
 		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
@@ -275,8 +285,10 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, live, addresses, remembered = [] } = member;
+		const { edge, ifindex, mac, learn, live, addresses, remembered = [], limits = {} } = member;
 		member.open = true;
+		// First, so that nothing passes without.
+		await this.#threads.change({ kind: 'limits', edge, limits });
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
@@ -374,21 +386,8 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 }
 
-/** Bytes of each ring: 4096 frames of the ordinary size. */
-const RING_BYTES = 8 << 20;
-/** Bytes of long frames that may wait: some 200 of 64 KB. */
-const LONG_FRAME_BYTES = 16 << 20;
 /**
  * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
  * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
  */
 const SPIN_MICROSECONDS = 50;
-/** What stands before a frame in its slot: tpacket2_hdr, sockaddr_ll and the virtio header, rounded up. */
-const SLOT_OVERHEAD = 128;
-/** Beyond this, frames are read from the socket one by one, as GSO frames are. */
-const SLOT_MAX = 16384;
-
-/** The smallest power of two that holds a frame of this MTU. */
-function slotSizeFor(mtu: number): number {
-	return Math.min(SLOT_MAX, Math.max(2048, 2 ** Math.ceil(Math.log2(mtu + SLOT_OVERHEAD))));
-}

@@ -6,6 +6,7 @@
 import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
+import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
 import type { AddressEntry, DomainNic, DomainState, Flag, Mode } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 
@@ -44,6 +45,8 @@ export interface SlaveRecord {
 	domain?: DomainNic;
 	/** Nothing passes until its domain runs. */
 	closed?: true;
+	/** Only what was said; limits.ts has the defaults. */
+	limits?: Partial<Limits>;
 }
 
 /** A libvirt domain, as its hook last described it (domains.ts). */
@@ -65,6 +68,7 @@ export interface DeclaredNic {
 	addresses: string[];
 	learn: boolean;
 	queues: number;
+	limits?: Partial<Limits>;
 }
 
 export type MasterOptions = Partial<
@@ -84,6 +88,14 @@ export interface SlaveRequest {
 	ifname?: string;
 	domain?: DomainNic;
 	closed?: true;
+	limits?: LimitRequest;
+}
+
+/** Of static addresses: a whole new list, or what to add and what to take away. */
+export interface AddressChange {
+	addresses?: string[];
+	add?: string[];
+	remove?: string[];
 }
 
 /** 5.3 of the design: what one master's slow path holds before it drops. */
@@ -244,6 +256,7 @@ export class Registry {
 			ephemeral: request.ephemeral ?? false,
 			...(request.domain === undefined ? {} : { domain: request.domain }),
 			...(request.closed === undefined ? {} : { closed: request.closed }),
+			...(request.limits === undefined ? {} : { limits: mergeLimits(undefined, request.limits) }),
 		};
 	}
 
@@ -260,15 +273,14 @@ export class Registry {
 	}
 
 	/**
-	 * What a change of addresses amounts to, canonical and without what changes nothing.
+	 * What a change of addresses, or a whole new list, amounts to, canonical and without what changes nothing.
 	 * @throws IpvtapError `usage`, `conflict`, or `not-found` for removing an address that the slave hasn't got.
 	 */
-	planAddresses(
-		name: string,
-		change: { add: string[]; remove: string[] },
-	): { add: string[]; remove: string[] } {
+	planAddresses(name: string, change: AddressChange): { add: string[]; remove: string[] } {
 		const slave = this.requireSlave(name);
-		const remove = [...new Set(change.remove.map(parseAddress))];
+		const whole = change.addresses;
+		const gone = whole ? slave.addresses.filter(address => !whole.includes(address)) : (change.remove ?? []);
+		const remove = [...new Set(gone.map(parseAddress))];
 		const absent = remove.find(address => !slave.addresses.includes(address));
 		if (absent !== undefined) {
 			throw new IpvtapError(
@@ -279,7 +291,7 @@ export class Registry {
 				},
 			);
 		}
-		const wanted = [...new Set(change.add.map(parseAddress))];
+		const wanted = [...new Set((whole ?? change.add ?? []).map(parseAddress))];
 		const add = wanted.filter(address => !slave.addresses.includes(address) || remove.includes(address));
 		const both = add.find(address => remove.includes(address));
 		if (both !== undefined) {

@@ -18,6 +18,7 @@ import { z } from 'zod';
 import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import { parseAddress } from './addresses.js';
+import { limitsFile } from './limits-schema.js';
 import { domainStates, flags, modes, origins } from './model.js';
 import { checkInterfaceName, checkSlaveName, parseMac } from './names.js';
 import { type DomainRecord, defaultAgeing, type MasterRecord, type SlaveRecord } from './registry.js';
@@ -144,6 +145,7 @@ const slave = z.strictObject({
 		.strictObject({ name: domainName, uuid: z.string().max(36), alias: z.string().max(255).exactOptional() })
 		.exactOptional(),
 	closed: z.literal(true).exactOptional(),
+	limits: limitsFile.exactOptional(),
 });
 
 const domain = z.strictObject({
@@ -160,6 +162,7 @@ const domain = z.strictObject({
 			addresses: true,
 			learn: true,
 			queues: true,
+			limits: true,
 		}),
 	),
 });

@@ -4,6 +4,7 @@ import { vhostAvailable } from '../../qemu/vhost.js';
 import { IFF_LOWER_UP } from '../sys/netlink/link.js';
 import { familyOf } from './addresses.js';
 import type { Estate } from './estate.js';
+import { effectiveLimits } from './limits.js';
 import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
 import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
 import { effectiveOffload } from './supported.js';
@@ -49,6 +50,7 @@ export function viewSlave(
 		ifindex: tap?.link.ifindex ?? 0,
 		state: tap?.link.carrier ? 'up' : 'down',
 		learn,
+		limits: effectiveLimits(record.limits),
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
 		offload: effectiveOffload(offload),
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),

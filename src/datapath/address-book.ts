@@ -10,6 +10,7 @@
  * Beside these it knows addresses that nobody here may claim: gateways, for good, and such as another machine
  * on the LAN has been seen to use, for a while.
  */
+import type { TokenBuckets } from './token-buckets.js';
 import { drop, EDGE_HOST } from './verdict.js';
 
 export type BookOrigin = 'static' | 'learned' | 'dhcp' | 'host';
@@ -40,6 +41,7 @@ const DROP_IP_SPOOF = drop('ip-spoof');
 const DROP_QUOTA = drop('address-quota');
 const DROP_GATEWAY = drop('gateway-address');
 const DROP_DUPLICATE = drop('duplicate-address');
+const DROP_LEARN_BUDGET = drop('learn-budget');
 
 export class AddressBook {
 	/** In the order in which addresses were taken, so that the oldest of a slave is its first. */
@@ -67,18 +69,22 @@ export class AddressBook {
 		return undefined;
 	}
 
-	/** A slave uses an address that nobody owns. @returns GRANTED if it owns it now, or the verdict that drops its frame. */
-	claim(edge: number, address: string, family: 4 | 6): number {
+	/**
+	 * A slave uses an address that nobody owns.
+	 * @param budget what an address that is granted, and only that, is taken from.
+	 * @returns GRANTED if it owns it now, or the verdict that drops its frame.
+	 */
+	claim(edge: number, address: string, family: 4 | 6, budget?: TokenBuckets): number {
 		const holder = this.#entries.get(address);
 		if (holder) return holder.edge === edge ? GRANTED : DROP_IP_SPOOF;
 		if (this.#gateways.has(address)) return DROP_GATEWAY;
 		if (this.#foreign.has(address)) return DROP_DUPLICATE;
 		const own = [...this.#entries.values()].filter(entry => entry.edge === edge && entry.family === family);
-		if (own.length >= this.#quota[family]) {
-			const oldest = own.find(({ origin }) => origin === 'learned');
-			if (!oldest) return DROP_QUOTA;
-			this.release(oldest.address);
-		}
+		const full = own.length >= this.#quota[family];
+		const oldest = full ? own.find(({ origin }) => origin === 'learned') : undefined;
+		if (full && !oldest) return DROP_QUOTA;
+		if (budget?.take(edge, 1) === false) return DROP_LEARN_BUDGET;
+		if (oldest) this.release(oldest.address);
 		this.#put({ address, family, edge, origin: 'learned' });
 		return GRANTED;
 	}

@@ -47,5 +47,8 @@ export function applyChange(
 		case 'released':
 			state.release(change.address);
 			return;
+		case 'limits':
+			state.limits.set(change.edge, change.limits);
+			return;
 	}
 }

@@ -5,6 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { BookChange, BookOrigin } from './address-book.js';
+import type { EdgeLimits } from './limits.js';
 import type { FlagName } from './port-state.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
@@ -15,7 +16,9 @@ export type StateChange =
 	| { kind: 'slave-added'; edge: number; ifindex: number; mac: string; learn: boolean }
 	| { kind: 'slave-removed'; edge: number; ifindex: number }
 	| { kind: 'assigned'; address: string; edge: number }
-	| { kind: 'released'; address: string };
+	| { kind: 'released'; address: string }
+	/** All of an edge's limits: what is left out has none. */
+	| { kind: 'limits'; edge: number; limits: EdgeLimits };
 
 /** From control to the slow path. `id` asks for a Reply once the change has been passed on. */
 export type Command =

@@ -58,6 +58,10 @@ export const dropReasons = [
 	'address-quota',
 	'gateway-address',
 	'duplicate-address',
+	'limit-tx',
+	'limit-rx',
+	'slow-budget',
+	'learn-budget',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

@@ -39,7 +39,7 @@ export interface Outcome {
 const HEADROOM = 16;
 
 export class PurePort {
-	readonly state = new PortState(0x1234567);
+	readonly state = new PortState(0x1234567, () => this.now);
 	/** What the slow path said to control. */
 	readonly reports: Report[] = [];
 	/** Milliseconds since 1970, as the slow path sees them. */

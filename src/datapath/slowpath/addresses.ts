@@ -13,6 +13,7 @@ import {
 	type Quota,
 } from '../address-book.js';
 import { keyOf } from '../address-key.js';
+import type { TokenBuckets } from '../token-buckets.js';
 import { EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
 import { Ageing } from './ageing.js';
 import { Announcer } from './announcer.js';
@@ -63,11 +64,12 @@ export class Addresses {
 	/**
 	 * A slave uses an address that nobody owns.
 	 * @param detecting it only asks whether somebody else has it.
+	 * @param budget what a new address is taken from.
 	 * @returns GRANTED, or the verdict that drops its frame.
 	 */
-	claim(edge: number, address: string, detecting: boolean): number {
+	claim(edge: number, address: string, detecting: boolean, budget?: TokenBuckets): number {
 		const isNew = this.#book.holderOf(address) === undefined;
-		const refusal = this.#book.claim(edge, address, keyOf(address).family);
+		const refusal = this.#book.claim(edge, address, keyOf(address).family, budget);
 		if (refusal !== GRANTED || !isNew) return refusal;
 		// Who speaks is alive, whether or not we have been told yet.
 		this.#announcer.setLive(edge, true);

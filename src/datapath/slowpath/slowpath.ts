@@ -132,6 +132,7 @@ export class SlowPath {
 	 */
 	handle(region: Region, at: number, length: number, ingress: number): number {
 		const { frame } = region;
+		this.#state.limits.clock.expire();
 		let verdict = forward(this.#state, frame, at, length, ingress);
 		// An advertisement claims its target after its source.
 		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2; claims++) {
@@ -216,7 +217,8 @@ export class SlowPath {
 		const address = claimedAddress(this.#state, frame, at, ingress);
 		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
 		const detecting = address !== sourceAddress(frame, at);
-		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting);
+		const budget = this.#state.limits.learn;
+		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
 	}
 
 	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */

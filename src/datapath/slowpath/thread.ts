@@ -3,6 +3,7 @@
  * until there is a frame, a command, or something due. What it decides is in slowpath.ts.
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
+import { monotonicMs } from '../../sys/clock.js';
 import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { applyChange } from '../apply-change.js';
@@ -39,12 +40,15 @@ export class SlowPathThread {
 	constructor(setup: SlowPathSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed);
+		this.#state = new PortState(shared.seed, monotonicMs);
 		const bytes = viewOf(shared.backlogAddress, BACKLOG_BYTES);
 		this.#region = regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes });
 		this.#backlog = new Backlog(this.#region, new Int32Array(shared.backlogControl), shared.backlogFrames);
 		this.#counters = new Float64Array(shared.slowPathCounters);
-		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters);
+		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters, {
+			rx: this.#state.limits.rx,
+			others: new Float64Array(shared.forwarderCounters),
+		});
 		this.#doorbells = new Int32Array(shared.doorbells);
 		this.#slowPath = new SlowPath({
 			state: this.#state,

@@ -89,9 +89,13 @@ export class Site {
 	}
 
 	/** The same with a Linux stack as the guest. */
-	async stack(name: string, number: number, options: Partial<StackGuestOptions> = {}): Promise<StackGuest> {
+	async stack(
+		name: string,
+		number: number,
+		{ attach = [], ...options }: Partial<StackGuestOptions> & { attach?: readonly string[] } = {},
+	): Promise<StackGuest> {
 		const addresses = [`192.0.2.${number}`, `2001:db8:1::${number}`];
-		const slave = await this.product.attach(name, 'eth0', addresses);
+		const slave = await this.product.attach(name, 'eth0', addresses, ...attach);
 		const guest = await StackGuest.start({
 			name,
 			slave: { namespace: this.host, ifname: slave.ifname },

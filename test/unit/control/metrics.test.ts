@@ -1,5 +1,6 @@
 import test from 'ava';
 import { metrics } from '../../../src/control/api/metrics.js';
+import { effectiveLimits } from '../../../src/control/limits.js';
 import type { Listing } from '../../../src/control/model.js';
 
 const stats = {
@@ -36,6 +37,7 @@ const listing: Listing = {
 			mtu: 1500,
 			state: 'down',
 			learn: false,
+			limits: effectiveLimits(),
 			queues: 1,
 			addresses: [{ address: '192.0.2.1', family: 'inet', origin: 'static' }],
 			offload: 'none',

@@ -32,7 +32,7 @@ test('the table has a case for each reason that a frame alone can cause', t => {
 	t.deepEqual(missing, []);
 });
 
-/** Causes of these: a virtio header, a ring, a receiver, a full backlog. */
+/** Causes of these: a virtio header, a ring, a receiver, a full backlog, a limit. */
 const besidesTheFrame: readonly string[] = [
 	'none',
 	'bad-vnet-header',
@@ -44,6 +44,10 @@ const besidesTheFrame: readonly string[] = [
 	'send-failed',
 	'truncated',
 	'ring-full',
+	'limit-tx',
+	'limit-rx',
+	'slow-budget',
+	'learn-budget',
 ];
 
 /** What DHCP and the address book refuse depends on what was said before. */
