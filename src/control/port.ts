@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
-import { readEdge } from '../datapath/counters.js';
+import { clearEdge, readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
@@ -153,6 +153,8 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#freeEdge();
+		// Numbers are used again: what was counted for whoever had this one is not the new slave's.
+		clearEdge(this.#threads.counters, edge);
 		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);

@@ -212,6 +212,7 @@ export class NaiveForwarder {
 
 	#fromWire(frame: Uint8Array): Decision {
 		const parsed = parse(frame);
+		if (parsed.kind === 'broken') return this.#brokenFromWire(frame, parsed.type);
 		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6' && parsed.kind !== 'arp') return 'ignore';
 		if (!parsed.link.group && parsed.link.destination !== plain(this.#topology.master)) return 'ignore';
 		const ours = parsed.link.source === plain(this.#topology.master);
@@ -226,6 +227,14 @@ export class NaiveForwarder {
 		const sender = this.book.ownerOf(parsed.source);
 		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
 		return this.#inwards(this.book.ownerOf(parsed.destination), sender, frame, ours);
+	}
+
+	/** The host doesn't see what is for a guest's address, however damaged. */
+	#brokenFromWire(frame: Uint8Array, type: number): Decision {
+		const [from, to] = type === 0x0800 ? [30, 34] : [38, 54];
+		const toMaster = hex(frame.slice(0, 6)) === plain(this.#topology.master);
+		if (type === 0x0806 || !toMaster || frame.length < to) return 'ignore';
+		return this.book.ownerOf(hex(frame.slice(from, to))) > HOST ? { drop: 'malformed' } : 'ignore';
 	}
 
 	#arpFromWire(packet: ArpPacket, frame: Uint8Array, ours: boolean): Decision {

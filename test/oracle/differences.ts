@@ -183,11 +183,11 @@ const wire: Difference[] = [
 		explains: (_, { verdict }) => dropped(verdict, 'reflected'),
 	},
 	{
-		why: 'A guest gets whole frames; what is wrong with others is for the host to count.',
+		why: 'A guest gets whole frames; what is wrong with others is counted, and for nobody to guess.',
 		explains: ({ role, by }, { from, class: room, verdict, protocol }) =>
 			from === 'wire' &&
 			room === 'malformed' &&
-			verdict === 'ignore' &&
+			isDamaged(verdict) &&
 			protocol !== 'other' &&
 			role === 'guest' &&
 			by === 'kernel',
@@ -195,7 +195,7 @@ const wire: Difference[] = [
 	{
 		why: "What is addressed to a guest is none of the host's, not even if it is damaged.",
 		explains: ({ role, by }, { from, class: room, verdict }) =>
-			from === 'wire' && room === 'malformed' && verdict === 'ignore' && role === 'host' && by === 'kernel',
+			from === 'wire' && room === 'malformed' && isDamaged(verdict) && role === 'host' && by === 'kernel',
 	},
 	{
 		why: 'Other protocols and other VLANs are for whoever has joined them; guests are on the LAN of the master, with IP.',
@@ -231,6 +231,11 @@ export const differences: readonly Difference[] = [
 
 function dropped(verdict: string, ...reasons: readonly string[]): boolean {
 	return reasons.some(reason => verdict === `drop: ${reason}`);
+}
+
+/** From the wire, damaged: the host's, or, if it is for a guest's address, nobody's. */
+function isDamaged(verdict: string): boolean {
+	return verdict === 'ignore' || dropped(verdict, 'malformed');
 }
 
 /** Whether a case is about one receiver, of one of these kinds. */

@@ -1,10 +1,11 @@
 /** IPv4 frames: source ownership, then destination. */
 
 import { DHCP_OPTIONS, UDP_HEADER } from '../../wire/dhcp.js';
-import { ETH_DESTINATION, ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
 import {
 	IPV4_DESTINATION,
 	IPV4_FRAGMENT,
+	IPV4_HEADER_MIN,
 	IPV4_PROTOCOL,
 	IPV4_SOURCE,
 	IPV4_TOTAL_LENGTH,
@@ -14,9 +15,9 @@ import {
 	PROTOCOL_UDP,
 } from '../../wire/ip.js';
 import type { PortState } from '../port-state.js';
-import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_DHCP, SLOW_FANOUT } from '../verdict.js';
+import { drop, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_DHCP, SLOW_FANOUT } from '../verdict.js';
 import { canClaim4 } from './claim.js';
-import { hostToOwner, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
+import { hostToOwner, isToMaster, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_IP_SPOOF = drop('ip-spoof');
@@ -49,11 +50,17 @@ export function ipv4FromSlave(
 
 export function ipv4FromWire(state: PortState, frame: DataView, at: number, length: number): number {
 	const ip = at + ETHERNET_HEADER;
-	if (ipv4HeaderLength(frame, ip, length - ETHERNET_HEADER) === 0) return IGNORE;
-	const destination = frame.getInt32(ip + IPV4_DESTINATION);
 	const group = isGroupDestination(frame, at);
+	if (ipv4HeaderLength(frame, ip, length - ETHERNET_HEADER) === 0) {
+		// The host never sees what is for a guest's address (filter/programs.ts), so nobody else would count it.
+		const lost = !group && length >= ETHERNET_HEADER + IPV4_HEADER_MIN && isToMaster(state, frame, at);
+		return lost && state.ipv4.find(frame.getInt32(ip + IPV4_DESTINATION)) >= EDGE_SLAVES
+			? DROP_MALFORMED
+			: IGNORE;
+	}
+	const destination = frame.getInt32(ip + IPV4_DESTINATION);
 	// A network card in promiscuous mode, somebody's tcpdump, shows us what is for other machines.
-	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (!group && !isToMaster(state, frame, at)) return IGNORE;
 	if (state.slaveCount > 0 && dhcpPorts(frame, ip) === DHCP_REPLY) return SLOW_DHCP;
 	const sender = state.ipv4.find(frame.getInt32(ip + IPV4_SOURCE));
 	if (group || isIpv4Group(destination)) return wireToGroup(state, frame, at, sender);

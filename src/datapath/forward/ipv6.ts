@@ -1,7 +1,8 @@
 /** IPv6 frames: neighbour discovery goes by target, everything else by source ownership and destination. */
-import { ETH_DESTINATION, ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
 import {
 	IPV6_DESTINATION,
+	IPV6_HEADER,
 	IPV6_NEXT_HEADER,
 	IPV6_SOURCE,
 	ipv6Fits,
@@ -10,10 +11,10 @@ import {
 } from '../../wire/ip.js';
 import { ND_HIDDEN, NEIGHBOUR_SOLICITATION, ndType } from '../../wire/ndp.js';
 import type { PortState } from '../port-state.js';
-import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_FANOUT } from '../verdict.js';
+import { drop, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_FANOUT } from '../verdict.js';
 import { canClaim6, isIpv6Group } from './claim.js';
 import { ndFromSlave, solicitationFromWire } from './nd.js';
-import { hostToOwner, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
+import { hostToOwner, isToMaster, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_IP_SPOOF = drop('ip-spoof');
@@ -45,9 +46,13 @@ export function ipv6FromSlave(
 
 export function ipv6FromWire(state: PortState, frame: DataView, at: number, length: number): number {
 	const ip = at + ETHERNET_HEADER;
-	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return IGNORE;
 	const group = isGroupDestination(frame, at);
-	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) {
+		// As in IPv4: the host doesn't see it either.
+		const lost = !group && length >= ETHERNET_HEADER + IPV6_HEADER && isToMaster(state, frame, at);
+		return lost && state.ipv6.find6(frame, ip + IPV6_DESTINATION) >= EDGE_SLAVES ? DROP_MALFORMED : IGNORE;
+	}
+	if (!group && !isToMaster(state, frame, at)) return IGNORE;
 	if (ndType(frame, ip) === NEIGHBOUR_SOLICITATION) return solicitationFromWire(state, frame, at);
 	const sender = state.ipv6.find6(frame, ip + IPV6_SOURCE);
 	if (group || isIpv6Group(frame, ip + IPV6_DESTINATION)) return wireToGroup(state, frame, at, sender);
