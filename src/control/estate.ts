@@ -234,6 +234,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 		if (open) await inTime(open.port.set(change), limits.portMs, `change ${master}`);
 	}
 
+	/** Has somebody the slave's TAP open, at this moment? */
+	isHeld(slave: string): boolean {
+		const tap = this.#taps.get(slave);
+		return tap !== undefined && getLink(tap.link.ifindex)?.carrier === true;
+	}
+
 	updateTap(slave: string, link: Link): void {
 		const before = this.#taps.get(slave);
 		if (before) this.#taps.set(slave, { link, claimed: before.claimed || link.carrier });
