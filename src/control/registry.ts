@@ -7,7 +7,15 @@ import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
 import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
-import type { AddressEntry, DomainNic, DomainState, Flag, Mode } from './model.js';
+import {
+	type AddressEntry,
+	type DomainNic,
+	type DomainState,
+	type Flag,
+	type Mode,
+	type Permission,
+	permissions,
+} from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 
 export interface MasterRecord {
@@ -36,6 +44,8 @@ export interface SlaveRecord {
 	/** What it had learned, or been leased, when this was last written down. */
 	remembered?: AddressEntry[];
 	learn: boolean;
+	/** Absent where it may say nothing special. */
+	allow?: Permission[];
 	queues: number;
 	/** User id that may open the TAP, and change this slave. */
 	owner: number;
@@ -82,6 +92,7 @@ export interface SlaveRequest {
 	addresses?: string[];
 	mac?: string;
 	learn?: boolean;
+	allow?: Permission[];
 	queues?: number;
 	ephemeral?: boolean;
 	/** Default: derived from the name. */
@@ -251,6 +262,7 @@ export class Registry {
 			mac: this.#planMac(request),
 			addresses,
 			learn: request.learn ?? addresses.length === 0,
+			...(request.allow?.length ? { allow: permissions.filter(one => request.allow?.includes(one)) } : {}),
 			queues: request.queues ?? 1,
 			owner: request.owner,
 			ephemeral: request.ephemeral ?? false,
