@@ -107,6 +107,7 @@ test('a relay agent on the LAN, and the server behind it', async t => {
 		'--dhcp-relay=192.0.2.1,198.51.100.2',
 		'--dhcp-relay=2001:db8:1::1,2001:db8:2::2',
 	]);
+	await place.radvd('AdvManagedFlag on; prefix 2001:db8:1::/64 { AdvAutonomous off; };');
 	const guests = [await place.guest(t, 'vm1', [], noAutoconf), await place.guest(t, 'vm2', [], noAutoconf)];
 	await Promise.all(guests.map(guest => place.client(t, 'dhclient', guest, 4)));
 	const leases = await Promise.all(guests.map(guest => place.leased(guest, 4)));
@@ -134,8 +135,8 @@ test('a guest is the server, if that was allowed: of other guests and of the LAN
 		'--enable-ra',
 		'--dhcp-range=2001:db8:1::100,2001:db8:1::1ff,64,2m',
 	]);
-	const impostor = await place.guest(t, 'impostor', ['--ip', '192.0.2.11', '--ip', '2001:db8:1::11'], {
-		addresses: ['192.0.2.11/24', '2001:db8:1::11/64'],
+	const impostor = await place.guest(t, 'impostor', ['--ip', '192.0.2.11', '--ip', '2001:db8:9::11'], {
+		addresses: ['192.0.2.11/24', '2001:db8:9::11/64'],
 		dad: false,
 	});
 	await place.lan.dnsmasq(impostor.stack.namespace, [
@@ -171,11 +172,12 @@ test('nobody takes another’s identifier, chaddr after chaddr, or a pool', asyn
 	await until('the theft to be refused', 10_000, async () => (await place.drops('thief'))['dhcp-spoof']);
 	t.deepEqual(await place.leases(thief, 4), []);
 	await stealing.stop('SIGKILL');
-	for (let index = 0; index < 12; index++) {
-		const more = ['-x', `0x3d:ff0000000000${(index + 16).toString(16)}`, '-q', '-n', '-t', '2'];
-		const greedy = await place.client(t, 'udhcpc', thief, 4, { more: [...more, '-T', '1', '-A', '0'] });
-		await until('its end', 10_000, () => (greedy.process.exitCode ?? undefined) !== undefined);
-	}
+	const greedy = Array.from({ length: 12 }, async (_, index) => {
+		const more = ['-x', `0x3d:ff0000000000${index + 10}`, '-q', '-n', '-t', '2', '-T', '1', '-A', '0'];
+		const client = await place.client(t, 'udhcpc', thief, 4, { more });
+		await until('its end', 20_000, () => client.process.exitCode !== null);
+	});
+	await Promise.all(greedy);
 	t.true((await place.leases(thief, 4)).length <= 8, 'one guest takes eight leases at the most');
 	await place.reachesAll(victim, 4);
 });
