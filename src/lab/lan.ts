@@ -103,6 +103,11 @@ export class Lan {
 		return server;
 	}
 
+	/** Makes the switch send back to the host what it has sent to all, as access points do. */
+	async reflect(): Promise<void> {
+		await this.switch.exec('bridge', ['link', 'set', 'dev', 'host', 'hairpin', 'on']);
+	}
+
 	/** Starts a dnsmasq that serves `eth0` of a member with these options and no others, and waits until it does. */
 	dnsmasq(member: Namespace, options: readonly string[]): Promise<Dnsmasq> {
 		return startDnsmasq(member, [

@@ -38,7 +38,7 @@ export function startClient(name: ClientName, guest: StackGuest, options: Client
 const clients: Record<ClientName, (guest: StackGuest, options: ClientOptions) => Promise<Client>> = {
 	async udhcpc(guest, { folder, more = [] }) {
 		const script = writeScript(folder, 'udhcpc.sh', udhcpcScript);
-		const words = ['udhcpc', '-i', 'eth0', '-f', '-R', '-s', script, '-t', '20', '-T', '1', '-A', '1'];
+		const words = ['udhcpc', '-i', 'eth0', '-f', '-s', script, '-t', '20', '-T', '1', '-A', '1'];
 		return start(guest, 'exec "$@"', [await staticBusybox(), ...words, ...more]);
 	},
 	async dhclient(guest, { family, folder, more = [] }) {

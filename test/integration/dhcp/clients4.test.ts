@@ -20,7 +20,10 @@ test('lease, use, renewal to the server alone, rebinding to all, release', async
 	const guests = await Promise.all(
 		names.map(async name => {
 			const guest = await place.guest(t, name);
-			return { guest, client: await place.client(t, name, guest, 4) };
+			return {
+				guest,
+				client: await place.client(t, name, guest, 4, name === 'udhcpc' ? { more: ['-R'] } : {}),
+			};
 		}),
 	);
 	const leases = await Promise.all(guests.map(({ guest }) => place.leased(guest, 4)));
