@@ -1,11 +1,8 @@
 /** Three unmodified DHCPv6 clients at once against real dnsmasq and ISC dhcpd; busybox's isn't in Debian's busybox. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
 import type { ClientName } from './clients.js';
+import { dhcpd } from './dhcpd.js';
 import { Place } from './place.js';
 
 const names: readonly ClientName[] = ['dhclient', 'dhcpcd', 'networkd'];
@@ -42,7 +39,7 @@ test('dnsmasq with rapid commit: lease, use, release', async t => {
 test('ISC dhcpd: renewal, and rebinding once the server is gone and another one has its leases', async t => {
 	const place = await Place.create(t, 'i6', { dnsmasq: [] });
 	await place.radvd('AdvManagedFlag on; prefix 2001:db8:1::/64 { AdvAutonomous off; };');
-	const { log, stop } = await dhcpd(place);
+	const { log, stop } = await dhcpd(place.lan);
 	const guests = await Promise.all(
 		names.map(async name => {
 			const guest = await place.guest(t, name, [], { autoconf: false });
@@ -60,7 +57,7 @@ test('ISC dhcpd: renewal, and rebinding once the server is gone and another one 
 	t.true(heard('Renew message') > 0, log.join('\n'));
 	// It takes renewals for the server that it is; one with another identity hears those who rebind.
 	await stop();
-	const other = await dhcpd(place, 'another');
+	const other = await dhcpd(place.lan, 'another');
 	t.teardown(other.stop);
 	await Promise.all(
 		guests.map(({ guest }, index) =>
@@ -73,34 +70,3 @@ test('ISC dhcpd: renewal, and rebinding once the server is gone and another one 
 	);
 	await place.onlyTheMaster(t);
 });
-
-async function dhcpd(place: Place, name = 'one'): Promise<{ log: string[]; stop: () => Promise<void> }> {
-	const file = (suffix: string) => join(place.lan.folder, `dhcpd-${name}.${suffix}`);
-	writeFileSync(file('leases'), '');
-	writeFileSync(file('conf'), dhcpdConf(name));
-	const words = ['-6', '-d', '-cf', file('conf'), '-lf', file('leases'), '-pf', file('pid'), 'eth0'];
-	const server = place.lan.router.spawn('dhcpd', words, { stdio: ['ignore', 'ignore', 'pipe'] });
-	const log: string[] = [];
-	createInterface(server.stderr as Readable).on('line', line => log.push(line));
-	await until('dhcpd to serve', 10_000, () => log.some(line => line.includes('Server starting service')));
-	return {
-		log,
-		stop: async () => {
-			server.kill('SIGKILL');
-			await until('the end of dhcpd', 5000, () => (server.exitCode ?? server.signalCode) !== null);
-		},
-	};
-}
-
-function dhcpdConf(name: string): string {
-	return `
-authoritative;
-server-duid EN 9 "${name}";
-default-lease-time 60;
-dhcp-cache-threshold 0;
-preferred-lifetime 40;
-option dhcp-renewal-time 2;
-option dhcp-rebinding-time 4;
-subnet6 2001:db8:1::/64 { range6 2001:db8:1::200 2001:db8:1::2ff; }
-`;
-}
