@@ -1,5 +1,5 @@
 /** ISC's DHCPv6 server, because its timers can be shorter than dnsmasq's. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -13,12 +13,15 @@ export interface Dhcpd {
 	stop: () => Promise<void>;
 }
 
-/** Starts it on the LAN's router. @param name goes into its identity, so that another one is another server. */
+/** Starts it on the LAN's router. @param name goes into its identity; another server has the same leases. */
 export async function dhcpd(lan: Lan, name = 'one'): Promise<Dhcpd> {
 	const file = (suffix: string) => join(lan.folder, `dhcpd-${name}.${suffix}`);
-	await writeFile(file('leases'), '');
+	const leases = join(lan.folder, 'dhcpd.leases');
+	// It keeps its identity there too, and would go by that.
+	const known = await readFile(leases, 'latin1').catch(() => '');
+	await writeFile(leases, known.replace(/^server-duid.*$/m, ''), 'latin1');
 	await writeFile(file('conf'), configuration(name));
-	const words = ['-6', '-d', '-cf', file('conf'), '-lf', file('leases'), '-pf', file('pid'), 'eth0'];
+	const words = ['-6', '-d', '-cf', file('conf'), '-lf', leases, '-pf', file('pid'), 'eth0'];
 	const server = lan.router.spawn(await program(), words, { stdio: ['ignore', 'ignore', 'pipe'] });
 	const log: string[] = [];
 	createInterface(server.stderr as Readable).on('line', line => log.push(line));
