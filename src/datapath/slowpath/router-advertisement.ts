@@ -23,18 +23,13 @@ export function clearAutonomous(frame: DataView, at: number): void {
 	const icmp = ip + IPV6_HEADER;
 	const length = frame.getUint16(ip + IPV6_PAYLOAD_LENGTH);
 	const end = icmp + length;
-	let cleared = 0;
 	for (let option = icmp + ndOptionsAt(ROUTER_ADVERTISEMENT); option < end; ) {
 		const flags = option + PREFIX_FLAGS;
-		if (frame.getUint8(option) === OPTION_PREFIX && (frame.getUint8(flags) & AUTONOMOUS) !== 0) {
-			frame.setUint8(flags, frame.getUint8(flags) & ~AUTONOMOUS);
-			cleared++;
-		}
+		if (frame.getUint8(option) === OPTION_PREFIX) frame.setUint8(flags, frame.getUint8(flags) & ~AUTONOMOUS);
 		option += frame.getUint8(option + 1) << 3;
 	}
-	// What wasn't changed keeps its checksum, a wrong one too; and one that is left to whoever sends at last
-	// holds the pseudo-header alone, which hasn't changed.
-	if (cleared === 0 || checksumIsPartial(frame, at)) return;
+	// Left to whoever sends at last, it holds the pseudo-header alone, and that hasn't changed.
+	if (checksumIsPartial(frame, at)) return;
 	frame.setUint16(icmp + ICMPV6_CHECKSUM, 0);
 	const sum = sumOf(frame, icmp, length, pseudoHeader6(frame, ip + IPV6_SOURCE, length, PROTOCOL_ICMPV6));
 	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);
