@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { cached } from '../../../src/lab/cache.js';
 import { fetchPackage } from '../../../src/lab/debian-package.js';
 import type { Lan } from '../../../src/lab/lan.js';
+import type { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
 
 export interface Dhcpd {
@@ -13,16 +14,19 @@ export interface Dhcpd {
 	stop: () => Promise<void>;
 }
 
-/** Starts it on the LAN's router. @param name goes into its identity; another server has the same leases. */
-export async function dhcpd(lan: Lan, name = 'one'): Promise<Dhcpd> {
-	const file = (suffix: string) => join(lan.folder, `dhcpd-${name}.${suffix}`);
-	const leases = join(lan.folder, 'dhcpd.leases');
+/**
+ * Starts it on a member of the LAN.
+ * @param name goes into its identity.
+ * @param heirOf a server whose leases it has too.
+ */
+export async function dhcpd(lan: Lan, member: Namespace, name: string, heirOf?: string): Promise<Dhcpd> {
+	const file = (suffix: string, of = name) => join(lan.folder, `dhcpd-${of}.${suffix}`);
+	const leases = heirOf === undefined ? '' : await readFile(file('leases', heirOf), 'latin1');
 	// It keeps its identity there too, and would go by that.
-	const known = await readFile(leases, 'latin1').catch(() => '');
-	await writeFile(leases, known.replace(/^server-duid.*$/m, ''), 'latin1');
+	await writeFile(file('leases'), leases.replace(/^server-duid.*$/gm, ''), 'latin1');
 	await writeFile(file('conf'), configuration(name));
-	const words = ['-6', '-d', '-cf', file('conf'), '-lf', leases, '-pf', file('pid'), 'eth0'];
-	const server = lan.router.spawn(await program(), words, { stdio: ['ignore', 'ignore', 'pipe'] });
+	const words = ['-6', '-d', '-cf', file('conf'), '-lf', file('leases'), '-pf', file('pid'), 'eth0'];
+	const server = member.spawn(await program(), words, { stdio: ['ignore', 'ignore', 'pipe'] });
 	const log: string[] = [];
 	createInterface(server.stderr as Readable).on('line', line => log.push(line));
 	await until('dhcpd to serve', 10_000, () => log.some(line => line.includes('Server starting service')));
