@@ -7,16 +7,9 @@ import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
 import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
-import {
-	type AddressEntry,
-	type DomainNic,
-	type DomainState,
-	type Flag,
-	type Mode,
-	type Permission,
-	permissions,
-} from './model.js';
+import type { AddressEntry, DomainNic, DomainState, Flag, Mode, Permission } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
+import { permitted } from './permissions.js';
 
 export interface MasterRecord {
 	name: string;
@@ -239,13 +232,10 @@ export class Registry {
 	planSlave(request: SlaveRequest): SlaveRecord {
 		const name = checkSlaveName(request.name);
 		if (this.#slaves.has(name)) {
-			throw new IpvtapError(
-				'conflict',
-				`the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`,
-				{
-					hint: `choose another name, or detach it first: ipvtap detach ${name}`,
-				},
-			);
+			const inUse = `the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`;
+			throw new IpvtapError('conflict', inUse, {
+				hint: `choose another name, or detach it first: ipvtap detach ${name}`,
+			});
 		}
 		if (this.#masters.has(name)) {
 			throw new IpvtapError('conflict', `the name '${name}' is in use: it is a master`, {
@@ -262,7 +252,7 @@ export class Registry {
 			mac: this.#planMac(request),
 			addresses,
 			learn: request.learn ?? addresses.length === 0,
-			...(request.allow?.length ? { allow: permissions.filter(one => request.allow?.includes(one)) } : {}),
+			...permitted(request.allow),
 			queues: request.queues ?? 1,
 			owner: request.owner,
 			ephemeral: request.ephemeral ?? false,

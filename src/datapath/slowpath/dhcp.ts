@@ -5,7 +5,14 @@
  */
 import { DHCP_CLIENT_PORT, UDP_DESTINATION_PORT } from '../../wire/dhcp.js';
 import { DHCP6_SERVER_PORT } from '../../wire/dhcp6.js';
-import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV6, isGroupDestination } from '../../wire/ethernet.js';
+import {
+	ETH_SOURCE,
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_IPV6,
+	isGroupDestination,
+	writeMac,
+} from '../../wire/ethernet.js';
 import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE } from '../../wire/ip.js';
 import { isIpv6Group } from '../forward/claim.js';
 import { hostToOwner, slaveReach, slaveToOwner, wireToOwner, writeReceiver } from '../forward/owner.js';
@@ -121,8 +128,12 @@ export class Dhcp {
 		if (!served) return this.#pass(frame, at, ingress);
 		const { edge, identity } = served;
 		const reach = ingress >= EDGE_SLAVES ? slaveReach(state, ingress, edge) : edge;
-		// With `vepa` it comes back from the relay, and is the guest's then.
-		if (reach === EDGE_WIRE) return this.#pass(frame, at, ingress);
+		// With `vepa` it goes out and comes back from the relay, also from one MAC to the same, and is the guest's then.
+		if (reach === EDGE_WIRE) {
+			if (isGroupDestination(frame, at)) return SLOW_FANOUT;
+			writeMac(frame, at + ETH_SOURCE, state.masterHigh, state.masterLow);
+			return EDGE_WIRE;
+		}
 		if (reach !== edge) return reach;
 		const verdict = this.#nat.reply(state, frame, at, served);
 		if (verdict < 0) return verdict;

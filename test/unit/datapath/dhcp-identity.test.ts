@@ -1,5 +1,14 @@
 /** Who may call itself what towards a DHCP server, who may give what back, and what servers' answers make of the book. */
 import test, { type ExecutionContext } from 'ava';
+import type { FlagName } from '../../../src/datapath/port-state.js';
+import {
+	ethernet,
+	ipv6,
+	redirect,
+	routerAdvertisement,
+	sourceLinkLayer,
+	type Upper,
+} from '../../helpers/frames.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import {
 	addressesOf,
@@ -219,7 +228,7 @@ test('DHCPv6: every truncation of a request is refused or passed on, and none th
 });
 
 test('a guest that may be a server answers guests, the host’s LAN, and gets their questions', t => {
-	const port = portOf(t, 'dhcp-server');
+	const port = portOf(t, ['dhcp-server']);
 	const asked = port.receive(vm3.edge, ask4(vm3, DISCOVER));
 	t.deepEqual(
 		asked.out.map(({ edge }) => edge),
@@ -254,6 +263,60 @@ test('a guest that may be a server answers guests, the host’s LAN, and gets th
 	t.is(port.state.ownerOf('2001:db8:1::50'), vm4.edge);
 });
 
+test('a server in a guest reaches others as the flag says', t => {
+	const offer = answer4(2, '192.0.2.50', { source: vm1.mac, from: vm1.ipv4 });
+	const addresses = [['2001:db8:1::50', 600] as const];
+	const reply = answer6(vm4, 7, duid, [{ addresses }], {
+		source: vm1.mac,
+		from: vm1.linkLocal,
+		destination: vm4.mac,
+	});
+	for (const [flag, verdict] of [
+		['private', 'drop: private'],
+		['vepa', 'wire'],
+	] as const) {
+		const port = portOf(t, ['dhcp-server'], flag);
+		const asked = port.receive(vm3.edge, ask4(vm3, DISCOVER));
+		t.false(
+			asked.out.some(({ edge }) => edge === vm1.edge),
+			flag,
+		);
+		t.is(port.receive(vm1.edge, offer).final, verdict, flag);
+		port.receive(vm4.edge, ask6(vm4, 1, duid, [{}]));
+		t.is(port.receive(vm1.edge, reply).final, verdict, flag);
+		t.is(port.state.ownerOf('2001:db8:1::50'), 0, 'a lease counts when it has arrived');
+	}
+});
+
+test('a guest that may be a router advertises itself to everybody, and redirects nobody', t => {
+	const port = portOf(t, ['router']);
+	const from = { source: vm1.linkLocal, destination: 'ff02::1', hopLimit: 255 };
+	const say = (upper: Upper) =>
+		ethernet({ source: vm1.mac, destination: '33:33:00:00:00:01' }, ipv6(from, upper));
+	const advertisement = say(routerAdvertisement([sourceLinkLayer(vm1.mac)]));
+	const { out } = port.receive(vm1.edge, advertisement);
+	t.deepEqual(
+		out.map(({ edge }) => edge),
+		[0, 1, vm2.edge, vm3.edge, vm4.edge],
+	);
+	t.deepEqual(out[0]?.frame, natted(advertisement), 'the wire hears of the master’s MAC');
+	t.is(port.receive(vm1.edge, say(redirect(vm2.ipv6, vm2.ipv6))).final, 'drop: router-guard');
+	const lying = say(routerAdvertisement([sourceLinkLayer(vm2.mac)]));
+	t.is(port.receive(vm1.edge, lying).final, 'drop: nd-spoof');
+	t.is(portOf(t).receive(vm1.edge, advertisement).final, 'drop: router-guard');
+});
+
+/** From the master, inside and out. */
+function natted(frame: Uint8Array): Uint8Array {
+	const from = { source: vm1.linkLocal, destination: 'ff02::1', hopLimit: 255 };
+	const same = ethernet(
+		{ source: MASTER, destination: '33:33:00:00:00:01' },
+		ipv6(from, routerAdvertisement([sourceLinkLayer(MASTER)])),
+	);
+	if (same.length !== frame.length) throw new Error('MAC-NAT keeps lengths');
+	return same;
+}
+
 function lease(port: PurePort, address: string, seconds = 600): void {
 	port.receive(vm3.edge, ask4(vm3, REQUEST));
 	port.receive(0, answer4(ACK, address, { seconds }));
@@ -268,8 +331,12 @@ function lastAdded(port: PurePort, address: string) {
 }
 
 /** The standard port; `allow` is vm1's. */
-function portOf(t: ExecutionContext, ...allow: ('dhcp-server' | 'router')[]): PurePort {
-	const topology = standardTopology();
+function portOf(
+	t: ExecutionContext,
+	allow: ('dhcp-server' | 'router')[] = [],
+	flag: FlagName = 'bridge',
+): PurePort {
+	const topology = standardTopology(flag);
 	const port = new PurePort({
 		...topology,
 		slaves: slaves.map(slave => (slave.name === 'vm1' ? { ...slave, allow } : slave)),
