@@ -168,7 +168,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
 	async plug(record: SlaveRecord): Promise<void> {
-		const { name, mac, learn, addresses, remembered, closed } = record;
+		const { name, mac, learn, allow = [], addresses, remembered, closed } = record;
 		try {
 			const open = this.#ports.get(record.master);
 			const tap = this.#taps.get(name);
@@ -182,6 +182,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 				ifindex,
 				mac,
 				learn,
+				allow,
 				addresses,
 				live,
 				limits: edgeLimits(effectiveLimits(record.limits)),

@@ -19,7 +19,7 @@ import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
-import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
+import type { AddressEntry, Flag, Mode, Permission, SlaveStats } from './model.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
@@ -47,6 +47,8 @@ export interface PortSlave {
 	mac: string;
 	/** Whether the guest may claim addresses by using them. */
 	learn: boolean;
+	/** What it may say that other guests may not. */
+	allow: readonly Permission[];
 	/** Static addresses. */
 	addresses: string[];
 	/** Whether somebody has the TAP open. */
@@ -287,11 +289,11 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, live, addresses, remembered = [], limits = {} } = member;
+		const { edge, ifindex, mac, learn, allow, live, addresses, remembered = [], limits = {} } = member;
 		member.open = true;
 		// First, so that nothing passes without.
 		await this.#threads.change({ kind: 'limits', edge, limits });
-		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn, allow });
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });

@@ -1,6 +1,7 @@
 /** The whole decision table, by room. */
 import { arpCases } from './arp.js';
 import type { Case } from './case.js';
+import { dhcpCases } from './dhcp.js';
 import { flagCases } from './flags.js';
 import { hostCases } from './host.js';
 import { ipv4Cases } from './ipv4.js';
@@ -18,6 +19,7 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	nd: ndCases,
 	ipv6: ipv6Cases,
 	multicast: multicastCases,
+	dhcp: dhcpCases,
 	spoof: spoofCases,
 	'nd-spoof': ndSpoofCases,
 	malformed: malformedCases,

@@ -26,6 +26,21 @@ const senders: Difference[] = [
 		explains: (_, { verdict }) => dropped(verdict, 'dhcp-guard'),
 	},
 	{
+		why: "A guest asks for addresses as the client that it is: in another's name it could take his, or end his lease.",
+		explains: (_, { verdict }) => dropped(verdict, 'dhcp-spoof'),
+	},
+	{
+		why: "A client's request is for servers. What it calls itself there is no guest's to know, who could take its place.",
+		explains: ({ place, role, by }, { from, class: room, verdict }) =>
+			from === 'wire' &&
+			room === 'dhcp' &&
+			verdict === 'fan out' &&
+			role === 'guest' &&
+			// For it that it has no IPv4 address is reason enough.
+			place !== 'vm3' &&
+			by === 'kernel',
+	},
+	{
 		why: 'A frame that is not what it says is stopped where it is made, and counted; the kernel leaves its receivers to find out.',
 		explains: (_, { from, verdict }) => from === 'guest' && dropped(verdict, 'malformed'),
 	},

@@ -33,6 +33,7 @@ const titles: Readonly<Record<string, string>> = {
 	arp: 'ARP',
 	nd: 'Neighbour discovery',
 	multicast: 'Multicast and broadcast',
+	dhcp: 'DHCP',
 	spoof: 'Forged senders',
 	'nd-spoof': 'Forged neighbour discovery',
 	malformed: "Frames that aren't what they say, and other protocols",
