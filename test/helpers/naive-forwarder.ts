@@ -16,6 +16,7 @@ import {
 	withSource,
 } from './frames.js';
 import { NaiveBook } from './naive-book.js';
+import { NaiveGroups, reportOf } from './naive-groups.js';
 import { type ArpPacket, type Ipv4Packet, type Ipv6Packet, type Nd, parse } from './naive-parser.js';
 import type { Outcome, Output, Topology } from './pure-port.js';
 
@@ -42,6 +43,7 @@ type Decision =
 
 export class NaiveForwarder {
 	readonly book: NaiveBook;
+	readonly #groups = new NaiveGroups();
 	readonly #topology: Topology;
 
 	constructor(topology: Topology) {
@@ -65,6 +67,8 @@ export class NaiveForwarder {
 		}
 		const out = this.#carryOut(decision, ingress, frame, partial);
 		this.#notice(decision, ingress, frame);
+		// A group frame that nobody wants is its sender's own business.
+		if (decision === 'fan out' && out.length === 0) decision = 'ignore';
 		return { verdict: nameOf(first), final: nameOf(decision), out };
 	}
 
@@ -224,7 +228,7 @@ export class NaiveForwarder {
 		}
 		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) return 'dhcp';
 		const sender = this.book.ownerOf(parsed.source);
-		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
+		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours, this.#topology.host);
 		return this.#inwards(this.book.ownerOf(parsed.destination), sender, frame, ours);
 	}
 
@@ -242,7 +246,7 @@ export class NaiveForwarder {
 		}
 		const announces = packet.sender === packet.target || packet.operation === 2;
 		const wanted = packet.link.group && announces && !nobody;
-		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours) : 'ignore';
+		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours, false) : 'ignore';
 	}
 
 	/** Reflections come back in earnest only with `vepa`, and never to who sent them. */
@@ -252,9 +256,10 @@ export class NaiveForwarder {
 		return this.#deliver(owner, frame);
 	}
 
-	#groupInwards(sender: number, ours: boolean): Decision {
+	/** @param mirrored whether guests have had the host's already, by the host slave. */
+	#groupInwards(sender: number, ours: boolean, mirrored: boolean): Decision {
 		if (this.#topology.slaves.length === 0) return 'ignore';
-		const wanted = !ours || this.#topology.flag === 'vepa' || sender === HOST;
+		const wanted = !ours || this.#topology.flag === 'vepa' || (sender === HOST && !mirrored);
 		return wanted ? 'fan out' : { drop: 'reflected' };
 	}
 
@@ -292,10 +297,16 @@ export class NaiveForwarder {
 		}
 		const reflection = parsed.link.source === plain(master) && flag === 'vepa';
 		const sender = ingress !== WIRE ? ingress : reflection ? this.book.ownerOf(sourceOf(frame)) : WIRE;
-		const toSlaves = ingress <= HOST || flag === 'bridge';
+		const report = ingress > HOST ? reportOf(frame) : undefined;
+		if (report) this.#groups.hear(ingress, report);
+		// With `vepa` the relay brings the host's own back too, if we have a copy of what went there.
+		const fromOutside = ingress === WIRE || (ingress === HOST && !(flag === 'vepa' && host));
+		const toSlaves = fromOutside || (ingress > HOST && flag === 'bridge' && !report);
+		const family = parsed.kind === 'ipv6' ? 6 : 4;
 		const uninviting = withoutAutonomy(copy, parsed, partial);
 		for (const { edge, learns } of [...slaves].sort((a, b) => a.edge - b.edge)) {
-			const wants = parsed.kind === 'ipv6' || this.book.hasIpv4(edge);
+			const reachable = family === 6 || this.book.hasIpv4(edge);
+			const wants = reachable && this.#groups.wants(edge, family, copy);
 			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: learns ? copy : uninviting });
 		}
 		return out;

@@ -40,6 +40,7 @@ const listing: Listing = {
 			limits: effectiveLimits(),
 			queues: 1,
 			addresses: [{ address: '192.0.2.1', family: 'inet', origin: 'static' }],
+			groups: { inet: 'all', inet6: 'all' },
 			offload: 'none',
 			qemuArgs: [],
 			stats,
