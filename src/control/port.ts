@@ -20,12 +20,7 @@ import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
 import { Entries } from './port/entries.js';
-import {
-	type AddressReport,
-	type DuplicateReport,
-	FrameThreads,
-	SPIN_MICROSECONDS,
-} from './port/frame-threads.js';
+import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { type FollowedSlave, PortGroups } from './port/groups.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
@@ -135,7 +130,6 @@ export class Port extends EventEmitter<PortEvents> {
 			slavesRing,
 			masterRing,
 			backlogFrames: options.backlogFrames,
-			spinMicroseconds: SPIN_MICROSECONDS,
 		});
 		listening.changed = macs => this.#shield.setGroups(macs);
 		this.#groups = new PortGroups(this.#threads, listening, context.log);
@@ -245,7 +239,6 @@ export class Port extends EventEmitter<PortEvents> {
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
 	}
 
-	/** The groups that a slave wants, as far as they are known. */
 	groups(name: string): SlaveGroups {
 		return this.#groups.of(this.#member(name).edge);
 	}

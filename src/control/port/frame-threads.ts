@@ -31,13 +31,12 @@ import { closeRing, openSender, type Ring } from '../../sys/packet.js';
  * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
  * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
  */
-export const SPIN_MICROSECONDS = 50;
+const SPIN_MICROSECONDS = 50;
 
 export interface FrameThreadsOptions {
 	slavesRing: Ring;
 	masterRing: Ring;
 	backlogFrames: number;
-	spinMicroseconds: number;
 }
 
 export interface AddressReport {
@@ -102,7 +101,7 @@ export class FrameThreads extends EventEmitter<{
 			slaves: ringSetup(options.slavesRing),
 			master: ringSetup(options.masterRing),
 			sender: this.#senders[0] as number,
-			spinMicroseconds: options.spinMicroseconds,
+			spinMicroseconds: SPIN_MICROSECONDS,
 			changes: forwarder.port1,
 		};
 		const slowPathSetup: SlowPathSetup = {
