@@ -13,7 +13,7 @@ import { readFileSync } from 'node:fs';
 import { guestGroupsFilter, hostGroupsFilter } from '../../datapath/filter/programs.js';
 import type { Logger } from '../../log.js';
 import { NetlinkError } from '../../sys/netlink/error.js';
-import { type Link, setLink } from '../../sys/netlink/link.js';
+import { getLink, type Link, setLink } from '../../sys/netlink/link.js';
 import {
 	deleteClsact,
 	deleteFilter,
@@ -60,7 +60,12 @@ export class HostGroups {
 	follow({ mac }: Link): void {
 		const program = hostGroupsFilter(parseMac(mac));
 		const filter = { ...KEY, program };
-		replaceDivertingFilter(this.#master, 'egress', filter, { kind: 'mirror-egress', to: this.#hostSlave });
+		try {
+			replaceDivertingFilter(this.#master, 'egress', filter, { kind: 'mirror-egress', to: this.#hostSlave });
+		} catch (error) {
+			// The master has gone meanwhile: the port is about to be closed.
+			if (getLink(this.#master) || !(error instanceof NetlinkError)) throw error;
+		}
 	}
 
 	/** @param exists whether the master is still there. */
