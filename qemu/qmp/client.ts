@@ -10,6 +10,7 @@
  */
 import { Socket } from 'node:net';
 import { IpvtapError } from '../../src/errors.js';
+import { peerCredentials } from '../../src/sys/peer-credentials.js';
 import { connectUnix, sendWithFd } from '../../src/sys/unix-socket.js';
 import { connectionLost, notQmp, occupied, QmpCommandError, tooLate, unreachable } from './errors.js';
 import { EventHub, type EventListener, type EventWait } from './events.js';
@@ -88,6 +89,11 @@ export class QmpClient {
 		const result = this.#turn.then(() => this.#run(command, args, options));
 		this.#turn = result.catch(() => {});
 		return result;
+	}
+
+	/** The user that QEMU ran as when it began to listen. @throws SysError when the connection has ended. */
+	get peerUid(): number {
+		return peerCredentials(this.#fd).uid;
 	}
 
 	/** @returns a function that ends the listening. */

@@ -107,6 +107,10 @@ function makeProgram(finish: (status: number) => void): Command {
 		.option('--owner <user>', 'who may open the TAP (default: you)')
 		.option('--format <format>', 'qemu, helper, libvirt, firecracker or cloud-hypervisor', 'qemu')
 		.option('--qmp <socket>', 'plug it into the running QEMU that has this QMP socket')
+		.option(
+			'--rx-filter <socket>',
+			'a second QMP socket of its QEMU, kept open, that tells its multicast groups',
+		)
 		.addOption(option.domain('plug it into this running libvirt domain'))
 		.action(async (name, _options, self) => (await import('./commands/attach.js')).attach(name, all(self)));
 

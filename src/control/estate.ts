@@ -14,7 +14,8 @@ import { edgeLimits, effectiveLimits } from './limits.js';
 import { checkMaster } from './master-checks.js';
 import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
-import { Port } from './port.js';
+import { Port, type PortSlave } from './port.js';
+import { QmpSockets } from './qmp-sockets.js';
 import type { MasterRecord, SlaveRecord } from './registry.js';
 
 export interface OpenPort {
@@ -43,11 +44,14 @@ export class Estate extends EventEmitter<EstateEvents> {
 	readonly #log: Logger;
 	readonly #ports = new Map<string, OpenPort>();
 	readonly #taps = new Map<string, Tap>();
+	readonly qmpSockets: QmpSockets;
 	/** Why a master has no port, or a slave no place on it. */
 	readonly problems = new Map<string, string>();
 
-	constructor(monitor: LinkMonitor, log: Logger) {
+	/** @param stateDir where QEMUs of `run` have the monitors that they are followed by. */
+	constructor(monitor: LinkMonitor, log: Logger, stateDir: string) {
 		super();
+		this.qmpSockets = new QmpSockets(stateDir);
 		this.#monitor = monitor;
 		this.#log = log;
 	}
@@ -145,12 +149,14 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** @throws IpvtapError; no TAP is there then that wasn't before. */
 	makeTap(record: SlaveRecord): void {
+		this.qmpSockets.make(record);
 		createTap(record.ifname, { owner: record.owner, queues: record.queues, vnetHeader: true });
 		this.#taps.set(record.name, { link: requireLink(record.ifname), claimed: false });
 	}
 
 	/** Takes over a TAP that a daemon before us made. @returns false if there is none. @throws IpvtapError `conflict`. */
 	adoptTap(record: SlaveRecord): boolean {
+		this.qmpSockets.make(record);
 		const link = getLink(record.ifname);
 		if (!link) return false;
 		if (link.kind !== 'tun' || link.arpType !== ARPHRD_ETHER) {
@@ -188,6 +194,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 				limits: edgeLimits(effectiveLimits(record.limits)),
 				open: !closed,
 				...(remembered === undefined ? {} : { remembered }),
+				...this.#rxFilter(record),
 			};
 			await inTime(open.port.addSlave(slave), limits.portMs, `plug '${name}' into ${record.master}`);
 			this.updateTap(name, requireLink(ifindex));
@@ -257,13 +264,22 @@ export class Estate extends EventEmitter<EstateEvents> {
 		const tap = this.#taps.get(slave);
 		this.#taps.delete(slave);
 		this.problems.delete(slave);
+		this.qmpSockets.remove(slave);
 		if (tap) deleteLink(tap.link.ifindex);
 	}
 
 	/** The TAP is no longer there: forget it without touching whatever may have its number by now. */
 	forgetTap(slave: string): void {
+		this.qmpSockets.remove(slave);
 		this.#taps.delete(slave);
 		this.problems.delete(slave);
+	}
+
+	/** Root's slaves may be any user's QEMU's, as libvirt has them. */
+	#rxFilter(record: SlaveRecord): Pick<PortSlave, 'rxFilter'> {
+		const qmpPath = this.qmpSockets.pathOf(record);
+		if (qmpPath === undefined) return {};
+		return { rxFilter: { qmpPath, ...(record.owner === 0 ? {} : { uid: record.owner }) } };
 	}
 
 	/** One of this daemon's, or what another of ipvtap's daemons named as its own. */

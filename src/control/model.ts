@@ -86,6 +86,8 @@ export interface Slave {
 	limits: Limits;
 	queues: number;
 	addresses: AddressEntry[];
+	/** Multicast groups that the guest receives, by family; `all` while they aren't known. */
+	groups: { inet: 'all' | string[]; inet6: 'all' | string[]; refused?: number };
 	offload: string;
 	qemuArgs: string[];
 	stats: SlaveStats;
@@ -93,6 +95,8 @@ export interface Slave {
 	owner: number;
 	/** Made by `run`, or for a libvirt domain: it goes with its QEMU. */
 	ephemeral: boolean;
+	/** The QMP socket that tells which groups the guest's NIC lets pass; absent where there is none. */
+	rxFilter?: string;
 	/** The libvirt domain that it is a NIC of; absent for others' slaves. */
 	domain?: DomainNic & { state: DomainState };
 	/** Why it doesn't work at the moment; absent when it does. */

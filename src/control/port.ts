@@ -9,7 +9,6 @@
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
 import { clearEdge, readEdge } from '../datapath/counters.js';
-import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
@@ -18,13 +17,15 @@ import type { Logger } from '../log.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
-import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
+import { closeRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, Permission, SlaveStats } from './model.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
+import { type FollowedSlave, PortGroups } from './port/groups.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
-import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
+import { Listening, type SlaveGroups } from './port/listening.js';
+import { openPortRing, openReplacement } from './port/rings.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
 
@@ -40,11 +41,9 @@ export interface PortOptions {
 	ageing: number;
 }
 
-export interface PortSlave {
-	name: string;
+export interface PortSlave extends FollowedSlave {
 	ifname: string;
 	ifindex: number;
-	mac: string;
 	/** Whether the guest may claim addresses by using them. */
 	learn: boolean;
 	/** What it may say that other guests may not. */
@@ -82,6 +81,7 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #context: PortContext;
 	readonly #threads: FrameThreads;
 	readonly #shield: Shield;
+	readonly #groups: PortGroups;
 	readonly #host: HostSlave | undefined;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
@@ -99,15 +99,11 @@ export class Port extends EventEmitter<PortEvents> {
 		};
 		let port: Port | undefined;
 		try {
-			const ring = ringSize(master.mtu);
-			const slaves = keep(openRing({ ...ring, ifindex: 0, filter: slaveRingFilter([]) }), closeRing);
-			const wire = keep(
-				openRing({ ...ring, ifindex: master.ifindex, filter: masterRingFilter([]) }),
-				closeRing,
-			);
-			joinAllMulticast(wire.fd, master.ifindex);
+			const slaves = keep(openPortRing('slaves', master), closeRing);
+			const wire = keep(openPortRing('master', master), closeRing);
+			const listening = keep(new Listening(master.ifindex), it => it.close());
 			const host = options.host ? keep(new HostSlave(master, context.log), it => it.close()) : undefined;
-			port = new Port(master, options, context, slaves, wire, host);
+			port = new Port(master, options, context, slaves, wire, listening, host);
 			await port.#start(options);
 			return port;
 		} catch (error) {
@@ -124,6 +120,7 @@ export class Port extends EventEmitter<PortEvents> {
 		context: PortContext,
 		slavesRing: Ring,
 		masterRing: Ring,
+		listening: Listening,
 		host: HostSlave | undefined,
 	) {
 		super();
@@ -135,8 +132,9 @@ export class Port extends EventEmitter<PortEvents> {
 			slavesRing,
 			masterRing,
 			backlogFrames: options.backlogFrames,
-			spinMicroseconds: SPIN_MICROSECONDS,
 		});
+		listening.changed = macs => this.#shield.setGroups(macs);
+		this.#groups = new PortGroups(this.#threads, listening, context.log);
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
@@ -162,6 +160,7 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#members.set(slave.name, member);
 		this.#byEdge.set(edge, member);
 		try {
+			this.#groups.add(edge);
 			setSysctl(`ipv6/conf/${ifname}/disable_ipv6`, '1');
 			setLink(ifindex, { addrGenModeNone: true, mtu: this.#master.mtu });
 			this.#shield.addInterface(ifindex);
@@ -191,7 +190,9 @@ export class Port extends EventEmitter<PortEvents> {
 		const member = this.#members.get(name);
 		if (!member || member.live === live) return;
 		member.live = live;
-		if (member.open) await this.#threads.setLive(member.edge, live);
+		if (!member.open) return;
+		await this.#threads.setLive(member.edge, live);
+		await this.#groups.setLive(member);
 	}
 
 	/** Lets a slave go. Its TAP stays, down; who made it deletes it. */
@@ -205,6 +206,7 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#shield.removeInterface(ifindex, exists);
 		this.#members.delete(name);
 		this.#byEdge.delete(edge);
+		this.#groups.remove(edge);
 	}
 
 	/** Gives a slave static addresses and takes some away. @throws IpvtapError `conflict`; then none was added. */
@@ -239,6 +241,10 @@ export class Port extends EventEmitter<PortEvents> {
 	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
 		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
+	}
+
+	groups(name: string): SlaveGroups {
+		return this.#groups.of(this.#member(name).edge);
 	}
 
 	addresses(name: string): AddressEntry[] {
@@ -278,14 +284,16 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#closed = true;
 		this.#context.monitor.off('address', this.#onAddress);
 		this.#gateways?.close();
+		this.#groups.close();
 		for (const { ifindex } of this.#members.values()) {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
 			this.#shield.removeInterface(ifindex, exists);
 		}
 		await this.#threads.stop();
-		this.#shield.close(getLink(this.#master.ifindex) !== undefined);
-		this.#host?.close();
+		const exists = getLink(this.#master.ifindex) !== undefined;
+		this.#shield.close(exists);
+		this.#host?.close(exists);
 	}
 
 	async #open(member: Member): Promise<void> {
@@ -297,6 +305,7 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });
+		if (live) await this.#groups.setLive(member);
 		// Its guest has gone meanwhile, or another has come: nothing that it learned is true any more.
 		if (!live) return;
 		for (const { address, expires } of remembered) {
@@ -311,7 +320,8 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.setAge(ageing * 1000);
 		if (this.#host) {
 			this.#shield.addInterface(this.#host.peer);
-			await this.#threads.change({ kind: 'host', ifindex: this.#host.peer, enabled: true });
+			const { peer, groups } = this.#host;
+			await this.#threads.change({ kind: 'host', ifindex: peer, enabled: true, groups });
 			this.#host.up();
 		}
 		await this.#followHostAddresses();
@@ -328,14 +338,10 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** A guest has jammed a ring of the kernel's: go on without it (see datapath/forwarder/socket-reader.ts). */
 	#replaceRing(ring: RingName): void {
-		const { ifindex, name } = this.#master;
-		const fd =
-			ring === 'slaves'
-				? openReceiver({ ifindex: 0, longFrameBytes: LONG_FRAME_BYTES, filter: slaveRingFilter([]) })
-				: openReceiver({ ifindex, longFrameBytes: LONG_FRAME_BYTES, filter: masterRingFilter([]) });
+		const fd = openReplacement(ring, this.#master);
 		this.#shield.replaceSocket(ring, fd);
 		this.#context.log.warn(
-			{ master: name, ring },
+			{ master: this.#master.name, ring },
 			'a frame jammed a receive ring: reading without it, slower',
 		);
 		this.#threads.replaceRing(ring, fd).catch(error => this.emit('failed', error));
@@ -355,10 +361,12 @@ export class Port extends EventEmitter<PortEvents> {
 		const entry = member.entries.apply(report, Date.now());
 		if (change === 'added') {
 			this.#shield.addAddress(address);
+			this.#groups.addAddress(address);
 			this.#host?.addRoute(address);
 		} else if (change === 'removed') {
 			this.#host?.removeRoute(address);
 			this.#shield.removeAddress(address);
+			this.#groups.removeAddress(address);
 		}
 		this.emit('address', member.name, entry, change);
 	}
@@ -389,9 +397,3 @@ export class Port extends EventEmitter<PortEvents> {
 		);
 	}
 }
-
-/**
- * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
- * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
- */
-const SPIN_MICROSECONDS = 50;

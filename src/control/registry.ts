@@ -44,6 +44,8 @@ export interface SlaveRecord {
 	owner: number;
 	/** Made by `run`, or for a libvirt domain: it goes with its QEMU. */
 	ephemeral: boolean;
+	/** A QMP socket that tells what the guest's NIC lets pass; `true`: at a place that the daemon makes for it. */
+	rxFilter?: string | true;
 	/** The libvirt domain that it is a NIC of. */
 	domain?: DomainNic;
 	/** Nothing passes until its domain runs. */
@@ -88,6 +90,7 @@ export interface SlaveRequest {
 	allow?: Permission[];
 	queues?: number;
 	ephemeral?: boolean;
+	rxFilter?: string | true;
 	/** Default: derived from the name. */
 	ifname?: string;
 	domain?: DomainNic;
@@ -256,6 +259,7 @@ export class Registry {
 			queues: request.queues ?? 1,
 			owner: request.owner,
 			ephemeral: request.ephemeral ?? false,
+			...(request.rxFilter === undefined ? {} : { rxFilter: request.rxFilter }),
 			...(request.domain === undefined ? {} : { domain: request.domain }),
 			...(request.closed === undefined ? {} : { closed: request.closed }),
 			...(request.limits === undefined ? {} : { limits: mergeLimits(undefined, request.limits) }),

@@ -142,6 +142,7 @@ const slave = z.strictObject({
 	queues: z.int().min(1).max(limits.queues),
 	owner: z.int().min(0),
 	ephemeral: z.boolean(),
+	rxFilter: z.union([z.string().min(1).max(107), z.literal(true)]).exactOptional(),
 	domain: z
 		.strictObject({ name: domainName, uuid: z.string().max(36), alias: z.string().max(255).exactOptional() })
 		.exactOptional(),

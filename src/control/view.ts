@@ -41,6 +41,7 @@ export function viewSlave(
 	const { mode, offload } = registry.requireMaster(master);
 	const tap = estate.tap(name);
 	const problem = estate.problems.get(name) ?? estate.problems.get(master);
+	const rxFilter = estate.qmpSockets.pathOf(record);
 	const plugged = problem === undefined ? estate.port(master)?.port : undefined;
 	const nic = { name, ifname: tap?.link.name ?? ifname, mac, mtu: tap?.link.mtu ?? 0, queues };
 	return {
@@ -53,11 +54,13 @@ export function viewSlave(
 		limits: effectiveLimits(record.limits),
 		allow: record.allow ?? [],
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
+		groups: plugged?.groups(name) ?? { inet: 'all', inet6: 'all' },
 		offload: effectiveOffload(offload),
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),
 		stats: plugged?.slaveStats(name) ?? noStats(),
 		owner,
 		ephemeral,
+		...(rxFilter === undefined ? {} : { rxFilter }),
 		...(domain === undefined
 			? {}
 			: { domain: { ...domain, state: registry.domain(domain.name)?.state ?? 'running' } }),

@@ -26,6 +26,7 @@ export function applyChange(
 			return;
 		case 'host':
 			state.host = change.enabled;
+			state.hostGroups = change.groups === true;
 			transmit.setInterface(EDGE_HOST, change.ifindex);
 			interfaces?.set(Int32Array.of(change.ifindex), EDGE_HOST);
 			return;

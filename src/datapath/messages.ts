@@ -5,13 +5,15 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { BookChange, BookOrigin } from './address-book.js';
+import type { RxFilter, Wanted } from './groups.js';
 import type { EdgeLimits } from './limits.js';
 import type { FlagName, PermissionName } from './port-state.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
 export type StateChange =
 	| { kind: 'master'; mac: string; ifindex: number }
-	| { kind: 'host'; ifindex: number; enabled: boolean }
+	/** `groups`: what the host sends to groups by the master comes by the host slave too. */
+	| { kind: 'host'; ifindex: number; enabled: boolean; groups?: boolean }
 	| { kind: 'flag'; flag: FlagName }
 	| {
 			kind: 'slave-added';
@@ -44,6 +46,10 @@ export type Command =
 	| { id: number; kind: 'announce' }
 	/** How long a learned address is believed in. */
 	| { id: number; kind: 'age'; milliseconds: number }
+	/** A guest has the slave's TAP open, from now on or no more. */
+	| { id: number; kind: 'guest'; edge: number; present: boolean }
+	/** What QEMU says of the groups that the guest's NIC lets pass; without `filter`, that it says nothing any more. */
+	| { id: number; kind: 'rx-filter'; edge: number; filter?: RxFilter }
 	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
 
@@ -60,7 +66,9 @@ export type Report =
 			expires?: number;
 	  }
 	/** Another machine on the LAN uses a slave's address. */
-	| { kind: 'duplicate'; edge: number; address: string; mac: string };
+	| { kind: 'duplicate'; edge: number; address: string; mac: string }
+	/** What groups a slave wants, whenever that has changed. `refused` counts joins beyond the quota. */
+	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; refused: number };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

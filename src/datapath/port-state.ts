@@ -27,6 +27,8 @@ export class PortState {
 	masterLow = 0;
 	/** Whether there is a host slave to deliver to. */
 	host = false;
+	/** Whether what the host sends to groups by the master comes by the host slave too. */
+	hostGroups = false;
 	readonly ipv4: AddressTable;
 	readonly ipv6: AddressTable;
 	/** MAC of each edge's guest; the first two bytes, and the last four. */

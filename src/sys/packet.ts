@@ -93,12 +93,26 @@ export function setFilter(fd: number, program: Uint8Array): void {
 	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, bytes, 16), 'setsockopt SO_ATTACH_FILTER');
 }
 
-/** Makes the interface's card receive all multicast for as long as the socket is open, and not promiscuous. */
-export function joinAllMulticast(fd: number, ifindex: number): void {
+/** A socket that receives nothing, to join groups with; they are left when it is closed. @syscalls socket */
+export function openMembership(): number {
+	return open();
+}
+
+/**
+ * Makes the interface's card receive a group, or with `mac` left out all groups, for as long as the socket is open;
+ * never everything. Each membership is counted, so whoever else has joined keeps it. Leaving on a device that is
+ * gone is done already. @param mac six pairs with colons. @throws SysError. @syscalls setsockopt
+ */
+export function changeMembership(fd: number, ifindex: number, change: 'join' | 'leave', mac?: string): void {
+	// struct packet_mreq { int ifindex; unsigned short type, alen; unsigned char address[8]; }
 	const request = new DataView(new ArrayBuffer(16));
 	request.setInt32(0, ifindex, LITTLE_ENDIAN);
-	request.setUint16(4, PACKET_MR_ALLMULTI, LITTLE_ENDIAN);
-	setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer), 'PACKET_ADD_MEMBERSHIP');
+	request.setUint16(4, mac === undefined ? PACKET_MR_ALLMULTI : PACKET_MR_MULTICAST, LITTLE_ENDIAN);
+	const bytes = mac?.split(':').map(pair => Number.parseInt(pair, 16)) ?? [];
+	request.setUint16(6, bytes.length, LITTLE_ENDIAN);
+	new Uint8Array(request.buffer).set(bytes, 8);
+	const name = change === 'join' ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
+	setOption(fd, SOL_PACKET, name, new Uint8Array(request.buffer), `PACKET_${change} ${mac ?? 'all groups'}`);
 }
 
 /** Frames that the socket had no room for since the last call. Allocates nothing. @syscalls getsockopt */
@@ -123,10 +137,14 @@ export function takeError(fd: number): number {
 	return error[0] as number;
 }
 
-/** A socket that sends frames, each behind its virtio header, to the interface in its `sockaddr_ll`. */
-export function openSender(): number {
+/**
+ * A socket that sends frames, each behind its virtio header, to the interface in its `sockaddr_ll`.
+ * @param mark what its frames bear (SO_MARK) for filters on their way; 0: nothing.
+ */
+export function openSender(mark = 0): number {
 	const fd = open();
 	try {
+		if (mark !== 0) setInt(fd, SOL_SOCKET, SO_MARK, mark);
 		setInt(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
 		setSendBuffer(fd, SEND_BUFFER);
 		return fd;
@@ -175,9 +193,11 @@ const SO_ERROR = 4;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
+const SO_MARK = 36;
 const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_DROP_MEMBERSHIP = 2;
 const PACKET_RX_RING = 5;
 const PACKET_STATISTICS = 6;
 const PACKET_COPY_THRESH = 7;
@@ -185,6 +205,7 @@ const PACKET_AUXDATA = 8;
 const PACKET_VERSION = 10;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
+const PACKET_MR_MULTICAST = 0;
 const PACKET_MR_ALLMULTI = 2;
 const TPACKET_V2 = 1;
 const BLOCK_SIZE = 1 << 20;

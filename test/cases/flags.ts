@@ -86,7 +86,8 @@ function unchangedBy(flag: FlagName): Case[] {
 			`${flag}: multicast from the host`,
 			'host',
 			multicast4(host, '224.0.0.251'),
-			['vm1', 'vm2', 'vm4'],
+			// It went to the wire too, and with vepa the relay brings it back for everybody.
+			flag === 'vepa' ? [] : ['vm1', 'vm2', 'vm4'],
 			undefined,
 			as,
 		),

@@ -67,12 +67,25 @@ export const reflectedCases: Case[] = [
 	ignored("a guest's ARP for the gateway: nobody here is meant", arpRequest(vm1, gateway.ipv4, natted)),
 	ignored("a guest's solicitation for the gateway", solicit(vm1, gateway.linkLocal, natted)),
 	ignored("a guest's packet to the host", packet4(vm1, host, toMaster)),
+	dropped(
+		"the host's multicast: guests have had it by the host slave",
+		'wire',
+		multicast4(host, '224.0.0.251'),
+		'reflected',
+	),
+	dropped("the host's IPv6 multicast", 'wire', multicast6(host, 'ff02::fb'), 'reflected'),
+	dropped("the host's broadcast", 'wire', multicast4(host, '255.255.255.255'), 'reflected'),
+	copied("the host's announcement: its ARP doesn't come by the host slave", 'wire', announcement(host), [
+		'vm1',
+		'vm2',
+		'vm4',
+	]),
 	copied(
-		"the host's multicast: the reflection is the only copy that guests can get",
+		"the host's multicast, no host slave: the reflection is the only copy that guests can get",
 		'wire',
 		multicast4(host, '224.0.0.251'),
 		['vm1', 'vm2', 'vm4'],
+		undefined,
+		{ noHost: true },
 	),
-	copied("the host's IPv6 multicast", 'wire', multicast6(host, 'ff02::fb'), ['vm1', 'vm2', 'vm3', 'vm4']),
-	copied("the host's broadcast", 'wire', multicast4(host, '255.255.255.255'), ['vm1', 'vm2', 'vm4']),
 ];

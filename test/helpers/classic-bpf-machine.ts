@@ -8,6 +8,7 @@ export interface Packet {
 	/** What the kernel knows besides: read at negative offsets (linux/filter.h, SKF_AD_*). */
 	ifindex?: number;
 	vlanTagged?: boolean;
+	mark?: number;
 }
 
 interface Instruction {
@@ -31,6 +32,7 @@ const CLASSES = { LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, RET: 6, MISC: 7 
 /** SKF_AD_OFF, and what lies behind it. */
 const ANCILLARY = 0xfffff000;
 const IFINDEX = ANCILLARY + 8;
+const MARK = ANCILLARY + 20;
 const VLAN_TAG_PRESENT = ANCILLARY + 48;
 
 function decode(program: Uint8Array): Instruction[] {
@@ -140,6 +142,7 @@ function fetchIndex(operation: number, k: number, packet: Packet, memory: Uint32
 
 function ancillary(offset: number, packet: Packet): number {
 	if (offset === IFINDEX) return packet.ifindex ?? 0;
+	if (offset === MARK) return packet.mark ?? 0;
 	if (offset === VLAN_TAG_PRESENT) return packet.vlanTagged ? 1 : 0;
 	throw new Error(`ancillary data at ${offset - ANCILLARY} isn't known here`);
 }

@@ -147,9 +147,44 @@ export function icmp(type = 8, data: Uint8Array = text('ipvtap')): Upper {
 	return raw(1, message);
 }
 
-/** IGMPv2 membership report. */
-export function igmp(group: string): Upper {
-	const message = bytesOf([0x16, 0], u16(0), octets(group));
+/** IGMPv2 membership report, or the message of another type. */
+export function igmp(group: string, type = 0x16): Upper {
+	return igmpMessage(bytesOf([type, 0], u16(0), octets(group)));
+}
+
+/** A group record of IGMPv3 and MLDv2. */
+export interface GroupRecord {
+	type: number;
+	group: string;
+	sources?: readonly string[];
+	/** Bytes, a multiple of 4. */
+	auxiliary?: number;
+}
+
+/** IGMPv3 membership report. @param count a lie, where given. */
+export function igmpReport(records: readonly GroupRecord[], count = records.length): Upper {
+	return igmpMessage(bytesOf([0x22, 0], u16(0), u16(0), u16(count), ...records.map(groupRecord)));
+}
+
+/** MLDv2 report. @param count a lie, where given. */
+export function mldReportOf(records: readonly GroupRecord[], count = records.length): Upper {
+	return icmpv6(143, bytesOf(u16(0), u16(count), ...records.map(groupRecord)));
+}
+
+/** An MLDv1 report, or another message of its form. */
+export function mldMessage(group: string, type = 131): Upper {
+	return icmpv6(type, bytesOf(new Uint8Array(4), octets(group)));
+}
+
+/** The IPv4 option that IGMP is sent with. */
+export const routerAlert = Uint8Array.of(148, 4, 0, 0);
+
+function groupRecord({ type, group, sources = [], auxiliary = 0 }: GroupRecord): Uint8Array {
+	const head = bytesOf([type, auxiliary / 4], u16(sources.length), octets(group));
+	return bytesOf(head, ...sources.map(octets), new Uint8Array(auxiliary));
+}
+
+function igmpMessage(message: Uint8Array): Upper {
 	message.set(u16(internetChecksum(message)), 2);
 	return raw(2, message);
 }
@@ -198,6 +233,7 @@ export function upperBytes(source: string, destination: string, upper: Upper): U
 }
 
 /** Hop-by-hop options (0) with a router alert, destination options (60), and a routing header (43) of 8 bytes. */
+/** With a router alert, as MLD is sent. */
 export const hopByHop: Extension = { header: 0, build: next => Uint8Array.of(next, 0, 5, 2, 0, 0, 1, 0) };
 export const destinationOptions: Extension = {
 	header: 60,

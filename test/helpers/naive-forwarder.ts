@@ -17,6 +17,7 @@ import {
 } from './frames.js';
 import { NaiveBook } from './naive-book.js';
 import { naiveDhcp6 } from './naive-dhcp6.js';
+import { NaiveGroups, reportOf } from './naive-groups.js';
 import {
 	type AnyPacket,
 	type ArpPacket,
@@ -50,6 +51,7 @@ type Decision =
 
 export class NaiveForwarder {
 	readonly book: NaiveBook;
+	readonly #groups = new NaiveGroups();
 	readonly #topology: Topology;
 
 	constructor(topology: Topology) {
@@ -74,6 +76,8 @@ export class NaiveForwarder {
 		if (decision === 'dhcp') decision = this.#goOn(ingress, frame);
 		const out = this.#carryOut(decision, ingress, frame, partial);
 		this.#notice(decision, ingress, frame);
+		// A group frame that nobody wants is its sender's own business.
+		if (decision === 'fan out' && out.length === 0) decision = 'ignore';
 		return { verdict: nameOf(first), final: nameOf(decision), out };
 	}
 
@@ -244,7 +248,7 @@ export class NaiveForwarder {
 		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) {
 			if (!back || sender <= HOST) return 'dhcp';
 		}
-		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
+		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours, this.#topology.host);
 		const owner = this.book.ownerOf(parsed.destination);
 		if (parsed.kind === 'ipv6' && isReply6(parsed) && owner > HOST && !back) return 'dhcp';
 		return this.#inwards(owner, sender, frame, ours);
@@ -272,7 +276,7 @@ export class NaiveForwarder {
 		}
 		const announces = packet.sender === packet.target || packet.operation === 2;
 		const wanted = packet.link.group && announces && !nobody;
-		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours) : 'ignore';
+		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours, false) : 'ignore';
 	}
 
 	/** Reflections come back in earnest only with `vepa`, and never to who sent them. */
@@ -282,9 +286,10 @@ export class NaiveForwarder {
 		return this.#deliver(owner, frame);
 	}
 
-	#groupInwards(sender: number, ours: boolean): Decision {
+	/** @param mirrored whether guests have had the host's already, by the host slave. */
+	#groupInwards(sender: number, ours: boolean, mirrored: boolean): Decision {
 		if (this.#topology.slaves.length === 0) return 'ignore';
-		const wanted = !ours || this.#topology.flag === 'vepa' || sender === HOST;
+		const wanted = !ours || this.#topology.flag === 'vepa' || (sender === HOST && !mirrored);
 		return wanted ? 'fan out' : { drop: 'reflected' };
 	}
 
@@ -339,10 +344,16 @@ export class NaiveForwarder {
 		}
 		const reflection = parsed.link.source === plain(master) && flag === 'vepa';
 		const sender = ingress !== WIRE ? ingress : reflection ? this.book.ownerOf(sourceOf(frame)) : WIRE;
-		const toSlaves = ingress <= HOST || flag === 'bridge';
+		const report = ingress > HOST ? reportOf(frame) : undefined;
+		if (report) this.#groups.hear(ingress, report);
+		// With `vepa` the relay brings the host's own back too, if we have a copy of what went there.
+		const fromOutside = ingress === WIRE || (ingress === HOST && !(flag === 'vepa' && host));
+		const toSlaves = fromOutside || (ingress > HOST && flag === 'bridge' && !report);
+		const family = parsed.kind === 'ipv6' ? 6 : 4;
 		const uninviting = withoutAutonomy(copy, parsed, partial);
 		for (const { edge, learns } of [...slaves].sort((a, b) => a.edge - b.edge)) {
-			const wants = !asksServers(parsed) && (parsed.kind === 'ipv6' || this.book.hasIpv4(edge));
+			const reachable = !asksServers(parsed) && (family === 6 || this.book.hasIpv4(edge));
+			const wants = reachable && this.#groups.wants(edge, family, copy);
 			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: learns ? copy : uninviting });
 		}
 		return out;

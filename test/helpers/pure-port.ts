@@ -62,7 +62,7 @@ export class PurePort {
 		});
 		this.#change({ kind: 'master', mac: topology.master, ifindex: 0 });
 		this.#change({ kind: 'flag', flag });
-		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host });
+		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host, groups: topology.host });
 		for (const { edge, mac, learns, allow = [] } of slaves) {
 			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns, allow });
 			this.command({ kind: 'live', edge, live: true });

@@ -136,6 +136,13 @@ export class FrameEnd {
 	}
 }
 
+/** A general query of IGMP or MLD: ipvtap asks each guest by itself, at times of its own. */
+export function isGroupQuery(frame: Buffer): boolean {
+	const type = frame.readUInt16BE(12);
+	if (type === 0x0800) return frame.length >= 42 && frame[23] === 2 && frame[38] === 0x11;
+	return type === 0x86dd && frame.length >= 66 && frame[20] === 0 && frame[54] === 58 && frame[62] === 130;
+}
+
 /** Opens a slave's TAP by its name, as QEMU does. @throws if there is no such TAP. */
 export function openGuest(
 	namespace: Namespace,
@@ -150,7 +157,7 @@ export function openGuest(
 		}
 		setOffload(fd, offloads ? guestOffloads : 0);
 		setSendBuffer(fd, 0x7fffffff);
-		return new FrameEnd(fd);
+		return new FrameEnd(fd, isGroupQuery);
 	});
 }
 

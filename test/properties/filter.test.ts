@@ -4,12 +4,16 @@ import fc from 'fast-check';
 import { type AddressKey, keyOf } from '../../src/datapath/address-key.js';
 import { assemble, loadWord, ret } from '../../src/datapath/filter/classic-bpf.js';
 import {
+	FRAME_MARK,
+	guestGroupsFilter,
+	hostGroupsFilter,
 	masterDropFilter,
 	masterRingFilter,
 	slaveDropFilter,
 	slaveRingFilter,
 } from '../../src/datapath/filter/programs.js';
 import { rangesOf, searchRanges } from '../../src/datapath/filter/search.js';
+import { parseMac } from '../../src/wire/ethernet.js';
 import { load } from '../helpers/classic-bpf-machine.js';
 import { hex, readable } from '../helpers/describe.js';
 import { PurePort } from '../helpers/pure-port.js';
@@ -172,6 +176,87 @@ test('the ring of the master misses nothing that the forwarder would want', t =>
 		500,
 	);
 });
+
+test('with exact groups the ring takes these, those that nobody asks for, and no others', t => {
+	const low = fc.oneof(fc.integer({ min: 0, max: 0x7fffff }), fc.nat(300));
+	const mac4 = low.map(value => `01:00:5e:${pairs(value, 3)}`);
+	const mac6 = fc.nat(0x7fffffff).map(value => `33:33:${pairs(value, 4)}`);
+	const address = fc
+		.nat(0xffffff)
+		.map(value => `2001:db8::${(value >> 16).toString(16)}:${(value & 0xffff).toString(16)}`);
+	check(
+		t,
+		fc.property(
+			fc.array(fc.oneof(mac4, mac6), { maxLength: 64 }),
+			fc.array(address, { maxLength: 20 }),
+			fc.array(
+				fc.oneof(mac4, mac6, fc.constantFrom('ff:ff:ff:ff:ff:ff', '01:80:c2:00:00:0e', '33:33:00:00:00:01')),
+			),
+			(groups, addresses, others) => {
+				const machine = load(masterRingFilter(addresses.map(keyOf), 250, groups));
+				const solicited = addresses.map(one => {
+					const { bytes } = keyOf(one);
+					return `33:33:ff:${pairs(bytes.getUint32(12) & 0xffffff, 3)}`;
+				});
+				for (const mac of [...groups, ...solicited, ...others]) {
+					const wanted =
+						[...groups, ...solicited, 'ff:ff:ff:ff:ff:ff', '33:33:00:00:00:01'].includes(mac) ||
+						mac.startsWith('01:00:5e:00:00:');
+					const bytes = new Uint8Array(60);
+					bytes.set(mac.split(':').map(pair => Number.parseInt(pair, 16)));
+					if (machine({ bytes }) > 0 !== wanted) throw new Error(`${mac}: ${wanted ? 'missed' : 'taken'}`);
+					if (machine({ bytes, mark: FRAME_MARK }) > 0) throw new Error(`${mac}: our own`);
+				}
+			},
+		),
+		300,
+	);
+});
+
+test('what the host says to groups, and its DHCP server to guests, is mirrored; what is its own affair is not', t => {
+	const { high, low } = parseMac('02:00:00:00:00:aa');
+	const machine = load(hostGroupsFilter({ high, low }));
+	const guests = load(guestGroupsFilter(true));
+	check(
+		t,
+		fc.property(scenes(12), ({ events }) => {
+			for (const { frame } of events) {
+				const mirrored = isForGuests(frame);
+				if (machine({ bytes: frame }) > 0 !== mirrored) throw new Error(`${readable(frame)}${mirrored}`);
+				if (machine({ bytes: frame, mark: FRAME_MARK }) > 0) throw new Error('our own');
+				if (machine({ bytes: frame, vlanTagged: true }) > 0) throw new Error('a tagged frame');
+				const type = frame.length > 13 ? hex(frame.slice(12, 14)) : '';
+				const group = type !== '' && ((frame[0] as number) & 1) === 1 && (type === '0800' || type === '86dd');
+				if (group && guests({ bytes: frame }) === 0) throw new Error(`${readable(frame)}stays behind`);
+			}
+		}),
+		500,
+	);
+});
+
+/** The same in words. */
+function isForGuests(frame: Uint8Array): boolean {
+	if (frame.length < 14) return false;
+	const type = hex(frame.slice(12, 14));
+	const group = ((frame[0] as number) & 1) === 1;
+	const byte = (at: number): number => frame[at] ?? -1;
+	if (type === '0800') {
+		const udp = 14 + (byte(14) & 15) * 4;
+		if (frame.length >= 82 && byte(23) === 17 && byte(udp + 2) === 0 && byte(udp + 3) === 68) {
+			return group || hex(frame.slice(0, 6)) === '0200000000aa';
+		}
+		return frame.length >= 30 && group && byte(23) !== 2 && hex(frame.slice(26, 30)) !== '00000000';
+	}
+	if (type !== '86dd' || frame.length < 21 || byte(20) === 0) return false;
+	if (byte(20) === 58 && (frame.length < 55 || byte(54) === 133 || byte(54) === 135)) return false;
+	return group;
+}
+
+function pairs(value: number, bytes: number): string {
+	return Array.from({ length: bytes }, (_, index) =>
+		((value >>> (8 * (bytes - 1 - index))) & 255).toString(16).padStart(2, '0'),
+	).join(':');
+}
 
 function text(bytes: DataView): string {
 	return hex(new Uint8Array(bytes.buffer));

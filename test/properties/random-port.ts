@@ -10,8 +10,11 @@ import {
 	icmp,
 	icmpv6,
 	igmp,
+	igmpReport,
 	ipv4,
 	ipv6,
+	mldMessage,
+	mldReportOf,
 	type NdOption,
 	nonce,
 	other,
@@ -21,6 +24,7 @@ import {
 	raw,
 	redirect,
 	routerAdvertisement,
+	routerAlert,
 	routerSolicitation,
 	routing,
 	solicitation,
@@ -41,6 +45,8 @@ const macs = [
 	'ff:ff:ff:ff:ff:ff',
 	'33:33:00:00:00:01',
 	'01:00:5e:00:00:fb',
+	'01:00:5e:01:02:03',
+	'33:33:00:00:00:fb',
 ];
 const unicast4 = [
 	'192.0.2.1',
@@ -199,11 +205,78 @@ function packets(mac: string, owned: readonly string[]): fc.Arbitrary<Packet> {
 		.map(({ upper, ...header }) => ipv6(header, upper));
 	const others = fc.constantFrom(0x8100, 0x88a8, 0x88cc, 0x0026).map(type => other(type));
 	return fc.oneof(
+		{ weight: 5, arbitrary: reports(from4, from6) },
+		{ weight: 3, arbitrary: toGroups(from4, from6) },
 		{ weight: 6, arbitrary: arps },
 		{ weight: 6, arbitrary: ipv4s },
 		{ weight: 4, arbitrary: plain6 },
 		{ weight: 8, arbitrary: discovery },
 		{ weight: 1, arbitrary: others },
+	);
+}
+
+/** Two that share a MAC, a link-local one, and what is none. */
+const groups4 = ['239.1.2.3', '224.129.2.3', '224.0.0.251', '239.255.255.250', '192.0.2.1'];
+const groups6 = ['ff02::fb', 'ff05::fb', 'ff02::1:ff00:11', 'ff02::1', 'fe80::1'];
+
+/** What guests say of their groups: whole for the most part, so that something comes of it. */
+function reports(from4: fc.Arbitrary<string>, from6: fc.Arbitrary<string>): fc.Arbitrary<Packet> {
+	const recordsOf = (groups: readonly string[], source: string) =>
+		fc.array(
+			fc.record({
+				type: fc.constantFrom(1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 0),
+				group: fc.constantFrom(...groups),
+				sources: fc.constantFrom([], [], [source]),
+				auxiliary: fc.constantFrom(0, 0, 0, 4),
+			}),
+			{ maxLength: 3 },
+		);
+	const count = fc.constantFrom(0, 0, 0, 0, 1, -1);
+	const rarely = <T>(usual: T, unusual: T) => fc.constantFrom(...new Array<T>(9).fill(usual), unusual);
+	const igmps = fc
+		.record({
+			source: fc.oneof(from4, fc.constant('0.0.0.0')),
+			ttl: rarely(1, 64),
+			options: rarely(routerAlert, new Uint8Array(0)),
+			group: fc.constantFrom(...groups4),
+			type: fc.constantFrom(0x11, 0x12, 0x16, 0x16, 0x17, 0x17, 0x22, 0x22, 0x22),
+			records: recordsOf(groups4, '192.0.2.1'),
+			lie: count,
+			astray: rarely(false, true),
+		})
+		.map(({ group, type, records, lie, astray, ...header }) => {
+			const to = type === 0x22 ? '224.0.0.22' : type === 0x17 ? '224.0.0.2' : group;
+			const upper =
+				type === 0x22 ? igmpReport(records, Math.max(0, records.length + lie)) : igmp(group, type);
+			return ipv4({ ...header, destination: astray ? '239.9.9.9' : to }, upper);
+		});
+	const mlds = fc
+		.record({
+			source: fc.oneof(from6, fc.constant('::')),
+			hopLimit: rarely(1, 64),
+			extensions: rarely([hopByHop], []),
+			group: fc.constantFrom(...groups6),
+			type: fc.constantFrom(130, 131, 131, 132, 143, 143, 143),
+			records: recordsOf(groups6, '2001:db8:1::1'),
+			lie: count,
+		})
+		.map(({ group, type, records, lie, ...header }) =>
+			ipv6(
+				{ ...header, destination: type === 143 ? 'ff02::16' : group },
+				type === 143 ? mldReportOf(records, Math.max(0, records.length + lie)) : mldMessage(group, type),
+			),
+		);
+	return fc.oneof(igmps, mlds);
+}
+
+function toGroups(from4: fc.Arbitrary<string>, from6: fc.Arbitrary<string>): fc.Arbitrary<Packet> {
+	return fc.oneof(
+		fc
+			.tuple(from4, fc.constantFrom(...groups4))
+			.map(([source, destination]) => ipv4({ source, destination }, udp())),
+		fc
+			.tuple(from6, fc.constantFrom(...groups6))
+			.map(([source, destination]) => ipv6({ source, destination }, udp())),
 	);
 }
 

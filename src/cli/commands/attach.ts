@@ -2,6 +2,7 @@
  * `ipvtap attach NAME`: makes a slave. On stdout are the arguments for its guest and nothing else, so that
  * `$(ipvtap attach …)` works; with --qmp the guest gets it at once, and if that fails there is no slave.
  */
+import { resolve } from 'node:path';
 import { type Format, formats, slaveArguments } from '../../../qemu/netdev.js';
 import { type Config, readConfig } from '../../config.js';
 import { ask } from '../../control/autostart.js';
@@ -17,13 +18,18 @@ interface AttachOptions extends SlaveOptions {
 	owner?: string;
 	format: string;
 	qmp?: string;
+	rxFilter?: string;
 	domain?: string;
 }
 
 export async function attach(name: string, options: AttachOptions): Promise<void> {
-	const { json = false, owner, qmp, domain } = options;
+	const { json = false, owner, qmp, rxFilter, domain } = options;
 	const format = checkFormat(options.format);
-	const body = { ...slaveBody(name, options), owner };
+	const body = {
+		...slaveBody(name, options),
+		owner,
+		...(rxFilter === undefined ? {} : { rxFilter: resolve(rxFilter) }),
+	};
 	if (domain !== undefined) {
 		const { plugIntoDomain } = await import('./libvirt-plug.js');
 		return plugIntoDomain(name, domain, body, json);

@@ -27,7 +27,13 @@ export async function run(qemu: string[], options: RunOptions): Promise<number> 
 	try {
 		await requireSameNamespace(config);
 		note(`attached ${summary(slave)}`);
-		const status = await runQemu({ slave, argv: qemu, vhost: vhostAvailable() });
+		const { rxFilter: qmp } = slave;
+		const status = await runQemu({
+			slave,
+			argv: qemu,
+			vhost: vhostAvailable(),
+			...(qmp === undefined ? {} : { qmp }),
+		});
 		if (options.json) print(true, { ...slave, exitStatus: status }, '');
 		return status;
 	} finally {
@@ -38,7 +44,7 @@ export async function run(qemu: string[], options: RunOptions): Promise<number> 
 
 async function attach(config: Config, qemu: string[], options: RunOptions): Promise<Slave> {
 	const given = options.name ?? qemuName(qemu);
-	const body = { ...slaveBody(given ?? 'vm1', options), ephemeral: true };
+	const body = { ...slaveBody(given ?? 'vm1', options), ephemeral: true, rxFilter: true };
 	const put = (name: string): Promise<Slave> => ask<Slave>(config, 'PUT', slavePath(name), body);
 	if (given !== undefined) return put(given);
 	for (let attempt = 1; ; attempt++) {

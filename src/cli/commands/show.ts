@@ -44,9 +44,17 @@ function slaveText(slave: Slave): string {
 		['learning', slave.learn ? 'on' : 'off'],
 		['limits', limitList(slave)],
 		...(slave.allow.length > 0 ? ([['allowed', slave.allow.join(', ')]] as const) : []),
+		['groups', groupsText(slave.groups)],
 		...statsEntries(slave.stats),
 		['QEMU', slave.qemuArgs.join(' ')],
 	]);
+}
+
+/** `IPv4 all; IPv6 ff02::fb, ff02::1:ff00:11` */
+function groupsText({ inet, inet6, refused }: Slave['groups']): string {
+	const list = (groups: 'all' | string[]) => (groups === 'all' ? groups : groups.join(', ') || 'none');
+	const beyond = refused === undefined ? '' : `; ${refused} joins were beyond the quota`;
+	return `IPv4 ${list(inet)}; IPv6 ${list(inet6)}${beyond}`;
 }
 
 function masterText(master: Master): string {

@@ -43,6 +43,7 @@ export const slaveBody = z.strictObject({
 	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
 	ephemeral: z.boolean().optional(),
 	limits: limitsBody.optional(),
+	rxFilter: z.union([z.string().startsWith('/').max(107), z.literal(true)]).optional(),
 	domain: z.strictObject({ name: z.string().min(1).max(255), uuid: z.string().max(36) }).optional(),
 });
 

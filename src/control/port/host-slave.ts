@@ -2,7 +2,7 @@
  * The host's own place on a port: a veth pair. The host's stack has one end, with a route per guest address;
  * the forwarder has the other, as one more edge. The host end resolves nobody (IFF_NOARP), because the
  * forwarder finds the guest by its address; it bears the master's MAC, so that for guests the host has one
- * MAC whichever way a frame takes. Nothing of this touches the master.
+ * MAC whichever way a frame takes. Of the master, only groups need anything (host-groups.ts).
  */
 import { writeFileSync } from 'node:fs';
 import type { Logger } from '../../log.js';
@@ -10,6 +10,7 @@ import { type Address, addAddress, deleteAddress } from '../../sys/netlink/addre
 import { NetlinkError } from '../../sys/netlink/error.js';
 import { createVeth, deleteLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
 import { addRoute, deleteRoute } from '../../sys/netlink/route.js';
+import { HostGroups } from './host-groups.js';
 import { isLinkLocal, preferredSource } from './source-address.js';
 
 /** linux/if.h: 15 characters and the closing zero. */
@@ -22,6 +23,7 @@ export class HostSlave {
 	/** ifindex of the forwarder's end. */
 	readonly peer: number;
 	readonly #log: Logger;
+	readonly #groups: HostGroups | undefined;
 	/** Guests' addresses, with the source that the host's route to each names. */
 	readonly #routes = new Map<string, string | undefined>();
 	#linkLocal: Address[] = [];
@@ -41,10 +43,16 @@ export class HostSlave {
 			setLink(peer, { noarp: true, addrGenModeNone: true });
 			setLink(this.name, { noarp: true, addrGenModeNone: true });
 			quieten(peer, this.name);
+			this.#groups = HostGroups.open(master, this.ifindex, log);
 		} catch (error) {
 			deleteLink(this.name);
 			throw error;
 		}
+	}
+
+	/** Whether what the host sends to groups by the master comes by here too. */
+	get groups(): boolean {
+		return this.#groups !== undefined;
 	}
 
 	up(): void {
@@ -81,13 +89,16 @@ export class HostSlave {
 		if (this.#routes.delete(address)) deleteRoute({ dst: address, ifindex: this.ifindex });
 	}
 
-	follow({ mac, mtu }: Link): void {
+	follow(master: Link): void {
+		const { mac, mtu } = master;
+		this.#groups?.follow(master);
 		setLink(this.ifindex, { mac, mtu });
 		setLink(this.peer, { mtu });
 	}
 
-	/** Routes and addresses go with the device. */
-	close(): void {
+	/** Routes and addresses go with the device. @param masterExists whether the master is still there. */
+	close(masterExists = true): void {
+		this.#groups?.close(masterExists);
 		deleteLink(this.ifindex);
 	}
 

@@ -34,6 +34,8 @@ export class Shield {
 	readonly #interfaces = new Set<number>();
 	/** Places of the addresses: an address keeps its filter, so that no exchange leaves it uncovered. */
 	readonly #chunks: Map<string, AddressKey>[] = [];
+	/** Group MACs that the master's ring is to receive; undefined: all. */
+	#groups: readonly string[] | undefined;
 	/** Devices whose clsact we made, and so take away again. */
 	readonly #made = new Set<number>();
 
@@ -95,6 +97,12 @@ export class Shield {
 		this.#filterMaster();
 	}
 
+	/** @param macs the groups that slaves want; undefined: any. */
+	setGroups(macs: readonly string[] | undefined): void {
+		this.#groups = macs;
+		this.#filterMaster();
+	}
+
 	/** @param exists whether the master is still there. */
 	close(exists: boolean): void {
 		if (!exists) return;
@@ -123,7 +131,7 @@ export class Shield {
 
 	#filterMaster(): void {
 		const addresses = this.#chunks.flatMap(chunk => [...chunk.values()]);
-		attachShortest(this.#masterSocket, most => masterRingFilter(addresses, most));
+		attachShortest(this.#masterSocket, most => masterRingFilter(addresses, most, this.#groups));
 	}
 
 	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */

@@ -2,7 +2,15 @@
  * The last step for every frame with one receiver: who owns the destination, what the flag says about reaching
  * it, and which MACs it must see. Link-layer addresses inside ARP and ND are the business of their own files.
  */
-import { ETH_DESTINATION, ETH_SOURCE, isGroupDestination, macEquals, writeMac } from '../../wire/ethernet.js';
+import {
+	ETH_DESTINATION,
+	ETH_SOURCE,
+	ETH_TYPE,
+	ETHERTYPE_ARP,
+	isGroupDestination,
+	macEquals,
+	writeMac,
+} from '../../wire/ethernet.js';
 import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, type PortState } from '../port-state.js';
 import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_FANOUT } from '../verdict.js';
 
@@ -80,13 +88,14 @@ export function wireToOwner(
 
 /**
  * Verdict for a group frame from the wire, given the owner of its source address. Access points reflect what
- * they are sent, so our guests' own broadcasts come back and must not reach them twice; the host's broadcasts
- * went out past us, and their reflection is the only copy that guests can get.
+ * they are sent, so our guests' own broadcasts come back and must not reach them twice; where the host's broadcasts
+ * go out past us, their reflection is the only copy that guests can get.
  */
 export function wireToGroup(state: PortState, frame: DataView, at: number, sender: number): number {
 	if (state.slaveCount === 0) return IGNORE;
-	if (!isOwnFrame(state, frame, at) || state.flag === FLAG_VEPA || sender === EDGE_HOST) return SLOW_FANOUT;
-	return DROP_REFLECTED;
+	if (!isOwnFrame(state, frame, at) || state.flag === FLAG_VEPA) return SLOW_FANOUT;
+	const passedUs = state.hostGroups && frame.getUint16(at + ETH_TYPE) !== ETHERTYPE_ARP;
+	return sender === EDGE_HOST && !passedUs ? SLOW_FANOUT : DROP_REFLECTED;
 }
 
 /** Where a frame of the host's goes, given the owner of its destination. */

@@ -16,6 +16,7 @@ import {
 import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE } from '../../wire/ip.js';
 import { isIpv6Group } from '../forward/claim.js';
 import { hostToOwner, slaveReach, slaveToOwner, wireToOwner, writeReceiver } from '../forward/owner.js';
+import type { Groups } from '../groups.js';
 import type { PortState } from '../port-state.js';
 import { COPY, type Region } from '../transmit.js';
 import {
@@ -51,6 +52,8 @@ export interface DhcpOptions {
 	sink: { add(region: Region, at: number, length: number, edge: number, ingress: number): void };
 	now: () => number;
 	leases: Leases;
+	/** Who hears what. */
+	groups: Groups;
 }
 
 export class Dhcp {
@@ -103,7 +106,8 @@ export class Dhcp {
 	}
 
 	#askAll(frame: DataView, at: number, length: number, ingress: number): number {
-		const count = fanout(this.#state, frame, at, ingress, this.#servers);
+		const { groups } = this.#options;
+		const count = fanout(this.#state, groups, false, frame, at, ingress, this.#servers);
 		for (let index = 0; index < count; index++) this.#send(length, this.#servers[index] as number);
 		this.#send(length, EDGE_WIRE);
 		return SLOW_DHCP;
@@ -155,7 +159,8 @@ export class Dhcp {
 
 	/** A server's answer that is for no guest here. */
 	#pass(frame: DataView, at: number, ingress: number): number {
-		if (ingress === EDGE_WIRE) return IGNORE;
+		// The host may serve the LAN too, and all that its server says to the LAN comes by here.
+		if (ingress === EDGE_WIRE || (ingress === EDGE_HOST && this.#state.hostGroups)) return IGNORE;
 		if (ingress === EDGE_HOST) return DROP_UNKNOWN_DESTINATION;
 		if (isGroupDestination(frame, at)) return SLOW_FANOUT;
 		const destination = frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION);

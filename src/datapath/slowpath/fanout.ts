@@ -1,8 +1,16 @@
 /** Who gets a copy of a multicast or broadcast frame. Pure: the list is the result, nobody is sent anything. */
-import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
-import { ARP_SENDER_IP, IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
+import {
+	ETH_DESTINATION,
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_ARP,
+	ETHERTYPE_IPV4,
+	ETHERTYPE_IPV6,
+} from '../../wire/ethernet.js';
+import { ARP_SENDER_IP, IPV4_DESTINATION, IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
 import { isDhcpRequest } from '../forward/dhcp.js';
 import { isOwnFrame } from '../forward/owner.js';
+import { type Groups, HIGH_6 } from '../groups.js';
 import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
 
@@ -10,10 +18,14 @@ import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
  * Fills `into` with the edges on this machine that get a copy, and returns how many they are. The wire's copy
  * is not among them: it must be rewritten first (see `leavesForWire`).
  *
+ * @param report whether the frame is an IGMP or MLD report: routers and switches want it, but another guest that
+ * heard it might keep its own back (RFC 4541, 2.1.1).
  * @param into one place per edge.
  */
 export function fanout(
 	state: PortState,
+	groups: Groups,
+	report: boolean,
 	frame: DataView,
 	at: number,
 	ingress: number,
@@ -21,21 +33,35 @@ export function fanout(
 ): number {
 	let count = 0;
 	// The relay brings it back for everybody else, the host included.
-	if (ingress >= EDGE_SLAVES && state.flag === FLAG_VEPA) return count;
+	const relayed = ingress >= EDGE_SLAVES || (ingress === EDGE_HOST && state.hostGroups);
+	if (relayed && state.flag === FLAG_VEPA) return count;
 	// The host has taken its own copy of what came from the wire, and of what it sent itself.
 	if (ingress >= EDGE_SLAVES && state.host) into[count++] = EDGE_HOST;
-	if (ingress >= EDGE_SLAVES && state.flag !== FLAG_BRIDGE) return count;
+	if (ingress >= EDGE_SLAVES && (report || state.flag !== FLAG_BRIDGE)) return count;
 	const type = frame.getUint16(at + ETH_TYPE);
 	const ipv6 = type === ETHERTYPE_IPV6;
 	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, type) : ingress;
 	const { slaves, slaveCount, owned4 } = state;
 	// What a client calls itself is its secret: who knows it could take its place.
 	const forServers = isDhcpRequest(frame, at, type);
+	const { exact } = groups;
+	const all = ipv6 ? groups.all6 : groups.all4;
+	const scope = scopeOf(frame, at, type);
+	const members = groups.members(
+		frame.getUint16(at + ETH_DESTINATION),
+		frame.getInt32(at + ETH_DESTINATION + 2),
+	);
 	for (let index = 0; index < slaveCount; index++) {
 		const edge = slaves[index] as number;
 		if (forServers && ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) === 0) continue;
 		// Without an IPv4 address nothing that is broadcast can be meant for it.
-		if (edge !== sender && (ipv6 || owned4[edge] !== 0)) into[count++] = edge;
+		if (edge === sender || (!ipv6 && owned4[edge] === 0)) continue;
+		const wants =
+			scope === EVERYBODY ||
+			all[edge] === 1 ||
+			(scope === UNREPORTED && exact[edge] === 0) ||
+			members?.has(edge) === true;
+		if (wants) into[count++] = edge;
 	}
 	return count;
 }
@@ -44,6 +70,28 @@ export function fanout(
 export function leavesForWire(ingress: number): boolean {
 	return ingress >= EDGE_SLAVES;
 }
+
+/** To a group that is asked for. */
+const ASKED_FOR = 0;
+/** To a group that not every stack reports, so that no report doesn't mean no interest (RFC 4541, 2.1.2). */
+const UNREPORTED = 1;
+const EVERYBODY = 2;
+
+function scopeOf(frame: DataView, at: number, type: number): number {
+	// ARP is for all, whichever group MAC it comes behind; so is broadcast.
+	if (type === ETHERTYPE_ARP || frame.getUint16(at + ETH_DESTINATION) === 0xffff) return EVERYBODY;
+	if (type === ETHERTYPE_IPV4) {
+		return frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION) >>> 8 === LINK_LOCAL_GROUPS
+			? UNREPORTED
+			: ASKED_FOR;
+	}
+	const allNodes =
+		frame.getUint16(at + ETH_DESTINATION) === HIGH_6 && frame.getInt32(at + ETH_DESTINATION + 2) === 1;
+	return allNodes ? UNREPORTED : ASKED_FOR;
+}
+
+/** 224.0.0.0/24 */
+const LINK_LOCAL_GROUPS = 0xe00000;
 
 /** With `vepa` a slave's broadcast comes back from the relay for everybody else; its source says whose it was. */
 function reflectedSender(state: PortState, frame: DataView, at: number, type: number): number {

@@ -39,7 +39,7 @@ import {
 } from '../../wire/ndp.js';
 import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
-import { type Counters, DROPS, IGNORED, REPLICATED, STRIDE } from '../counters.js';
+import { type Counters, DROPS, IGNORED, IGNORED_BYTES, REPLICATED, STRIDE } from '../counters.js';
 import { conflictReceiver } from '../forward/arp.js';
 import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
@@ -63,6 +63,7 @@ import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
 import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
+import { GroupKeeper } from './group-keeper.js';
 import { writeGroupMac } from './group-mac.js';
 import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
 import { rewriteForWire } from './rewrite.js';
@@ -104,6 +105,7 @@ export class SlowPath {
 	/** Where a frame that ipvtap itself says lies until the next one; the virtio header in front of it stays zero. */
 	readonly #own: Region = regionOf(this.#memory);
 	readonly #dhcp: Dhcp;
+	readonly #keeper: GroupKeeper;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -120,7 +122,8 @@ export class SlowPath {
 			ask: (address, edge) => this.#ask(address, edge),
 			...(quota === undefined ? {} : { quota }),
 		});
-		this.#dhcp = new Dhcp({ ...options, leases: this.#addresses });
+		this.#keeper = new GroupKeeper(options);
+		this.#dhcp = new Dhcp({ ...options, leases: this.#addresses, groups: this.#keeper.groups });
 	}
 
 	/**
@@ -139,16 +142,19 @@ export class SlowPath {
 		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
 		if (verdict === SLOW_DHCP) verdict = this.#dhcp.handle(frame, at, length, ingress);
 		const entry = ingress * STRIDE;
+		// What none of the slaves wants is the business of whoever sent it, and of the host.
+		if (verdict === SLOW_FANOUT && !this.#fanOut(region, at, length, ingress)) verdict = IGNORE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
-		if (verdict === IGNORE) (this.#counters[entry + IGNORED] as number)++;
-		else if (verdict < 0) (this.#counters[entry + DROPS - verdict] as number)++;
+		if (verdict === IGNORE) {
+			(this.#counters[entry + IGNORED] as number)++;
+			(this.#counters[entry + IGNORED_BYTES] as number) += length;
+		} else if (verdict < 0) (this.#counters[entry + DROPS - verdict] as number)++;
 		else if (verdict < EDGES_MAX) this.#sink.add(region, at, length, verdict, ingress);
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
 			if (verdict === SLOW_ANSWER) this.#answer(frame, at, ingress);
 			else if (verdict === SLOW_REFRESH) this.#addresses.proven(senderOf(frame, at));
 			else if (verdict === SLOW_CONFLICT) this.#conflict(region, at, length);
-			else if (verdict === SLOW_FANOUT) this.#fanOut(region, at, length, ingress);
 		}
 		return verdict;
 	}
@@ -171,6 +177,7 @@ export class SlowPath {
 				this.#addresses.restore(command.edge, command.address, command.expires);
 				return undefined;
 			case 'host-addresses':
+				this.#keeper.setHostAddresses(command.addresses);
 				this.#addresses.setHost(command.addresses);
 				return undefined;
 			case 'gateways':
@@ -185,15 +192,23 @@ export class SlowPath {
 			case 'age':
 				this.#addresses.setAge(command.milliseconds);
 				return undefined;
+			case 'guest':
+				this.#keeper.setGuest(command.edge, command.present);
+				return undefined;
+			case 'rx-filter':
+				this.#keeper.setFilter(command.edge, command.filter);
+				return undefined;
 		}
 	}
 
 	/** Does what is due. @returns milliseconds until something is again, or Infinity. */
 	tick(): number {
-		return this.#addresses.tick();
+		const now = this.#options.now();
+		return Math.min(this.#addresses.tick(), Math.max(0, this.#keeper.tick(now) - now));
 	}
 
 	close(): void {
+		this.#keeper.dispose();
 		unmap(this.#memory);
 		this.#dhcp.close();
 	}
@@ -202,7 +217,9 @@ export class SlowPath {
 		if (change.kind === 'slave-removed') {
 			this.#addresses.releaseAll(change.edge);
 			this.#dhcp.forget(change.edge);
+			this.#keeper.close(change.edge);
 		}
+		if (change.kind === 'slave-added') this.#keeper.open(change.edge);
 		const { masterHigh, masterLow } = this.#state;
 		this.#options.change(change);
 		if (masterHigh !== this.#state.masterHigh || masterLow !== this.#state.masterLow)
@@ -257,17 +274,19 @@ export class SlowPath {
 		this.#sink.flush();
 	}
 
-	#fanOut(region: Region, at: number, length: number, ingress: number): void {
+	/** @returns false if nobody gets it. */
+	#fanOut(region: Region, at: number, length: number, ingress: number): boolean {
 		const { frame } = region;
 		const target = advertisedTarget(frame, at);
 		if (target !== 0) {
 			const address = addressText(frame, target, 6);
 			// It was asked by us, and answers everybody only because the question named nobody.
-			if (ingress >= EDGE_SLAVES && this.#addresses.proven(address)) return;
+			if (ingress >= EDGE_SLAVES && this.#addresses.proven(address)) return true;
 			if (ingress === EDGE_WIRE) this.#advertised(address, frame, at);
 		}
 		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
-		const count = fanout(this.#state, frame, at, ingress, this.#receivers);
+		const report = ingress >= EDGE_SLAVES && this.#keeper.hear(frame, at, ingress);
+		const count = fanout(this.#state, this.#keeper.groups, report, frame, at, ingress, this.#receivers);
 		if (!isRouterAdvertisement(frame, at)) {
 			this.#copyTo(region, count, at, length);
 		} else {
@@ -276,10 +295,11 @@ export class SlowPath {
 			clearAutonomous(frame, at);
 			this.#copyTo(region, count, at, length, 0);
 		}
-		if (!leavesForWire(ingress)) return;
+		if (!leavesForWire(ingress)) return count > 0;
 		this.#sink.flush();
 		rewriteForWire(this.#state, frame, at);
 		this.#sink.add(region, at, length, EDGE_WIRE, COPY);
+		return true;
 	}
 
 	/** @param learns only to those slaves that may learn (1) or may not (0). */

@@ -2,6 +2,7 @@
 import { IpvtapError } from '../../errors.js';
 import { unless } from './error.js';
 import {
+	IFF_MULTICAST,
 	IFF_NOARP,
 	IFF_PROMISC,
 	IFF_UP,
@@ -59,6 +60,8 @@ export interface LinkChanges {
 	/** IFF_NOARP: the device resolves nobody, the MAC of every next hop is the device's own. */
 	noarp?: boolean;
 	promisc?: boolean;
+	/** IFF_MULTICAST: programs that speak to groups on every such device leave out one without it. */
+	multicast?: boolean;
 	/** Never make an IPv6 link-local address. Nothing to do, and no error, where IPv6 is off. */
 	addrGenModeNone?: true;
 	alias?: string;
@@ -74,7 +77,7 @@ export interface LinkChanges {
  * before the refused one stay. @syscalls netlink
  */
 export function setLink(device: string | number, changes: LinkChanges): void {
-	const { up, mtu, mac, name, noarp, promisc, addrGenModeNone, alias } = changes;
+	const { up, mtu, mac, name, noarp, promisc, multicast, addrGenModeNone, alias } = changes;
 	// Beside a new name the old one can't say which device is meant.
 	const target = name === undefined ? device : requireLink(device).ifindex;
 	const send = (flags: FlagBits, attributes: Uint8Array[]) => {
@@ -94,7 +97,7 @@ export function setLink(device: string | number, changes: LinkChanges): void {
 		// EAFNOSUPPORT: the device has no IPv6, so there is nothing to switch off.
 		unless(['EAFNOSUPPORT'], () => send(flagBits(), [noAddressGeneration()]));
 	}
-	send(flagBits(up || undefined, noarp, promisc), attributes);
+	send(flagBits(up || undefined, noarp, promisc, multicast), attributes);
 }
 
 /** @returns false if there was no such device. @throws NetlinkError. @syscalls netlink */
@@ -163,10 +166,10 @@ interface FlagBits {
 	mask: number;
 }
 
-function flagBits(up?: boolean, noarp?: boolean, promisc?: boolean): FlagBits {
+function flagBits(up?: boolean, noarp?: boolean, promisc?: boolean, multicast?: boolean): FlagBits {
 	const bits = { value: 0, mask: 0 };
-	const wanted = [up, noarp, promisc];
-	[IFF_UP, IFF_NOARP, IFF_PROMISC].forEach((bit, index) => {
+	const wanted = [up, noarp, promisc, multicast];
+	[IFF_UP, IFF_NOARP, IFF_PROMISC, IFF_MULTICAST].forEach((bit, index) => {
 		if (wanted[index] !== undefined) bits.mask |= bit;
 		if (wanted[index] === true) bits.value |= bit;
 	});

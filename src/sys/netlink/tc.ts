@@ -78,6 +78,46 @@ export function replaceClassicFilter(
 	sendProgram(`set filter of device ${ifindex}`, NLM_F_CREATE | NLM_F_REPLACE, ifindex, hook, filter);
 }
 
+/** Where a frame that a filter matches goes on: into a device as if received there, or a copy of it out by one. */
+export interface Diversion {
+	kind: 'redirect-ingress' | 'mirror-egress';
+	/** ifindex of that device. */
+	to: number;
+}
+
+/**
+ * The same with an action in the place of a verdict (`bpf bytecode … action mirred …`): the program returns
+ * 0xffffffff for the frames that it means, 0 for all others. What is mirrored goes on to the next filter.
+ * @throws NetlinkError; with ENOENT where the kernel has no act_mirred. @syscalls netlink
+ */
+export function replaceDivertingFilter(
+	ifindex: number,
+	hook: Hook,
+	filter: FilterKey & { program: Uint8Array },
+	{ kind, to }: Diversion,
+): void {
+	const redirect = kind === 'redirect-ingress';
+	// struct tc_mirred { u32 index, capab; i32 action, refcnt, bindcnt, eaction; u32 ifindex }
+	const parameters = Buffer.concat(
+		[
+			0,
+			0,
+			redirect ? TC_ACT_STOLEN : TC_ACT_UNSPEC,
+			0,
+			0,
+			redirect ? TCA_INGRESS_REDIR : TCA_EGRESS_MIRROR,
+			to,
+		].map(u32),
+	);
+	const action = nested(
+		1,
+		attribute(TCA_ACT_KIND, text('mirred')),
+		nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
+	);
+	const options = [nested(TCA_BPF_ACT, action)];
+	sendProgram(`divert from device ${ifindex}`, NLM_F_CREATE | NLM_F_REPLACE, ifindex, hook, filter, options);
+}
+
 /** @returns false if the filter, clsact or the device was not there. @throws NetlinkError. @syscalls netlink */
 export function deleteFilter(ifindex: number, hook: Hook, key: FilterKey): boolean {
 	const what = `delete filter of device ${ifindex}`;
@@ -140,6 +180,7 @@ function sendProgram(
 	ifindex: number,
 	hook: Hook,
 	{ priority, handle, program }: FilterKey & { program: Uint8Array },
+	end: Uint8Array[] = [attribute(TCA_BPF_FLAGS, u32(TCA_BPF_FLAG_ACT_DIRECT))],
 ): void {
 	const body = Buffer.concat([
 		filterMessage(ifindex, hook, priority, handle),
@@ -148,7 +189,7 @@ function sendProgram(
 			TCA_OPTIONS,
 			attribute(TCA_BPF_OPS_LEN, u16(program.length / 8)),
 			attribute(TCA_BPF_OPS, program),
-			attribute(TCA_BPF_FLAGS, u32(TCA_BPF_FLAG_ACT_DIRECT)),
+			...end,
 		),
 	]);
 	request(what, RTM_NEWTFILTER, flags, body);
@@ -187,6 +228,7 @@ const CLSACT_HANDLE = 0xffff0000;
 const parents: Record<Hook, number> = { ingress: 0xfffffff2, egress: 0xfffffff3 };
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
+const TCA_BPF_ACT = 1;
 const TCA_BPF_OPS_LEN = 4;
 const TCA_BPF_OPS = 5;
 const TCA_BPF_FLAGS = 8;
@@ -194,4 +236,11 @@ const TCA_BPF_FLAG_ACT_DIRECT = 1;
 const BPF_MAXINSNS = 4096;
 const BPF_RET_K = 0x06;
 const TC_ACT_UNSPEC = 0xffffffff;
+const TC_ACT_STOLEN = 4;
+const TCA_ACT_KIND = 1;
+const TCA_ACT_OPTIONS = 2;
+// linux/tc_act/tc_mirred.h
+const TCA_MIRRED_PARMS = 2;
+const TCA_EGRESS_MIRROR = 2;
+const TCA_INGRESS_REDIR = 3;
 const ETH_P_ALL = 0x0003;

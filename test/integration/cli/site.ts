@@ -130,6 +130,9 @@ export class Site {
 		if (pid !== undefined && isAlive(pid)) {
 			process.kill(pid, 'SIGTERM');
 			await this.gone();
+		} else if (pid === undefined) {
+			// It may be about to end: the lock of its socket goes before that of its state.
+			await this.gone();
 		}
 		for (const child of this.#children) child.kill('SIGKILL');
 		assert.deepEqual(this.devices(), [], 'no device is left');

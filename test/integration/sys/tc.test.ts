@@ -43,6 +43,29 @@ test.serial('the kernel keeps the same filter as from `tc … bpf da bytecode`',
 	t.deepEqual(tc.listFilters(ifindex, 'egress'), []);
 });
 
+test.serial('a diverting filter is the one that tc makes, is replaced, listed and deleted like others', t => {
+	tc.ensureClsact(ifindex);
+	const to = requireLink('v1').ifindex;
+	const program = assemble([6, 0, 0, 0xffffffff]);
+	const shown = (hook: string) =>
+		run('tc', '-d', 'filter', 'show', 'dev', 'v0', hook).replace(/index \d+/g, 'index N');
+	for (const [hook, kind, action] of [
+		['ingress', 'redirect-ingress', 'mirred ingress redirect dev v1'],
+		['egress', 'mirror-egress', 'mirred egress mirror dev v1 continue'],
+	] as const) {
+		tc.replaceDivertingFilter(ifindex, hook, { ...key, program }, { kind, to });
+		const ours = shown(hook);
+		t.true(tc.deleteFilter(ifindex, hook, key));
+		const command = `filter add dev v0 ${hook} prio 1 handle 1 protocol all bpf bytecode`;
+		run('tc', ...command.split(' '), '1,6 0 0 4294967295,', 'action', ...action.split(' '));
+		t.is(ours, shown(hook));
+		tc.replaceDivertingFilter(ifindex, hook, { ...key, program: passAll }, { kind, to });
+		t.deepEqual(tc.listFilters(ifindex, hook), [{ ...key, kind: 'bpf', program: passAll }]);
+		t.true(tc.deleteFilter(ifindex, hook, key));
+		t.is(shown(hook), '');
+	}
+});
+
 test.serial('clsact is ours to delete only if we made it', t => {
 	t.false(tc.deleteClsact(ifindex));
 	t.true(tc.ensureClsact(ifindex));

@@ -41,6 +41,7 @@ const listing: Listing = {
 			allow: [],
 			queues: 1,
 			addresses: [{ address: '192.0.2.1', family: 'inet', origin: 'static' }],
+			groups: { inet: 'all', inet6: 'all' },
 			offload: 'none',
 			qemuArgs: [],
 			stats,
