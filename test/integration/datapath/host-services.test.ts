@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { Slave } from '../../../src/control/model.js';
 import { staticBusybox } from '../../../src/lab/busybox.js';
+import { toolsEnv } from '../../../src/lab/command.js';
 import { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
 import { GroupSocket } from '../../helpers/group-socket.js';
+import { unpacked } from '../../helpers/unpacked.js';
 import { Site } from './site.js';
 
 let folder: string;
@@ -89,8 +91,11 @@ test.serial("avahi on the host's interface answers guests and the LAN", async t 
 	);
 	// Its pid file and socket have a fixed place: it gets a /run of its own.
 	const command =
-		'mount -t tmpfs none /run && mkdir /run/avahi-daemon && exec avahi-daemon --no-chroot --no-drop-root --no-rlimits -f "$0"';
-	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-c', command, conf], {
+		'mount -t tmpfs none /run && mkdir /run/avahi-daemon && exec "$1" --no-chroot --no-drop-root --no-rlimits -f "$0"';
+	const libraries = ['libavahi-core7', 'libavahi-common3', 'libdaemon0', 'libdbus-1-3'];
+	const avahi = await unpacked('avahi-daemon', 'usr/sbin/avahi-daemon', ...libraries);
+	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-c', command, conf, avahi.path], {
+		env: { ...toolsEnv, LD_LIBRARY_PATH: avahi.libraries },
 		stdio: ['ignore', 'ignore', 'pipe'],
 	});
 	let log = '';

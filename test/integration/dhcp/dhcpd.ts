@@ -1,13 +1,12 @@
 /** ISC's DHCPv6 server, because its timers can be shorter than dnsmasq's. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { cached } from '../../../src/lab/cache.js';
-import { fetchPackage } from '../../../src/lab/debian-package.js';
 import type { Lan } from '../../../src/lab/lan.js';
 import type { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
+import { unpacked } from '../../helpers/unpacked.js';
 
 export interface Dhcpd {
 	log: string[];
@@ -26,7 +25,9 @@ export async function dhcpd(lan: Lan, member: Namespace, name: string, heirOf?: 
 	await writeFile(file('leases'), leases.replace(/^server-duid.*$/gm, ''), 'latin1');
 	await writeFile(file('conf'), configuration(name));
 	const words = ['-6', '-d', '-cf', file('conf'), '-lf', file('leases'), '-pf', file('pid'), 'eth0'];
-	const server = member.spawn(await program(), words, { stdio: ['ignore', 'ignore', 'pipe'] });
+	const server = member.spawn((await unpacked('isc-dhcp-server', 'usr/sbin/dhcpd')).path, words, {
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
 	const log: string[] = [];
 	createInterface(server.stderr as Readable).on('line', line => log.push(line));
 	await until('dhcpd to serve', 10_000, () => log.some(line => line.includes('Server starting service')));
@@ -37,15 +38,6 @@ export async function dhcpd(lan: Lan, member: Namespace, name: string, heirOf?: 
 			await until('the end of dhcpd', 5000, () => (server.exitCode ?? server.signalCode) !== null);
 		},
 	};
-}
-
-/** Only unpacked: to install the package would make it a service of this machine. */
-async function program(): Promise<string> {
-	const folder = await cached('isc-dhcp-server', async path => {
-		await mkdir(path, { recursive: true });
-		await fetchPackage('isc-dhcp-server', path, ['./usr/sbin/dhcpd']);
-	});
-	return join(folder, 'usr', 'sbin', 'dhcpd');
 }
 
 function configuration(name: string): string {
