@@ -37,7 +37,7 @@ import {
 	OPTION_TARGET_LINK_LAYER,
 } from '../../wire/ndp.js';
 import type { AddressKey } from '../address-key.js';
-import type { PortState } from '../port-state.js';
+import { ALLOW_ROUTER, type PortState } from '../port-state.js';
 
 /** Room that the longest of these frames needs, bytes. */
 export const NEIGHBOUR_FRAME_MAX = ETHERNET_HEADER + IPV6_HEADER + 32;
@@ -51,7 +51,9 @@ export function writeAnnouncement(state: PortState, key: AddressKey, frame: Data
 	copyAddress(key, frame, to + ETHERNET_HEADER + IPV6_SOURCE);
 	writeAllNodes(frame, to + ETHERNET_HEADER + IPV6_DESTINATION);
 	frame.setUint32(icmp, NEIGHBOUR_ADVERTISEMENT << 24);
-	frame.setUint32(icmp + ND_FLAGS, FLAG_OVERRIDE);
+	// Who is told that a router is none forgets it (RFC 4861, 7.2.5).
+	const allows = state.allows[state.ipv6.find6(key.bytes, 0)] as number;
+	frame.setUint32(icmp + ND_FLAGS, (allows & ALLOW_ROUTER) !== 0 ? FLAG_ROUTER_OVERRIDE : FLAG_OVERRIDE);
 	copyAddress(key, frame, icmp + ND_TARGET);
 	return finishAdvertisement(state, frame, to);
 }
@@ -98,6 +100,7 @@ export function writeAllNodes(frame: DataView, at: number): void {
 const SOLICITATION = 24;
 const ADVERTISEMENT = 32;
 const FLAG_OVERRIDE = 0x20000000;
+const FLAG_ROUTER_OVERRIDE = 0xa0000000;
 
 function arpRequest(state: PortState, key: AddressKey, sender: number, frame: DataView, to: number): number {
 	const arp = to + ETHERNET_HEADER;

@@ -38,6 +38,23 @@ test('IPv6 likewise, by duplicate address detection and unsolicited advertisemen
 	t.deepEqual(later(port, 200), [`wire ${readable(unsolicited)}`]);
 });
 
+test('a guest that may be a router is announced as one', t => {
+	const topology = standardTopology();
+	const slaves = topology.slaves.map(slave =>
+		slave.edge === vm3.edge ? { ...slave, allow: ['router' as const] } : slave,
+	);
+	const port = new PurePort({ ...topology, slaves });
+	t.teardown(() => port.close());
+	port.receive(vm3.edge, packet6(vm3, gateway));
+	for (const pause of [0, 50]) later(port, pause);
+	const unsolicited = advertiseToAll({ ...vm3, linkLocal: vm3.ipv6 }, vm3.ipv6, { source: MASTER });
+	const [said] = later(port, 200).filter(text => text.includes(vm3.ipv6));
+	t.is(said?.length, `wire ${readable(unsolicited)}`.length);
+	// Flags of the advertisement: router and override, not override alone.
+	const bytes = (said as string).replace(/^.*bytes\n|\s/gs, '');
+	t.is(bytes.slice(58 * 2, 59 * 2), 'a0');
+});
+
 test('while a guest itself asks whether an address is free, nothing is said about it', t => {
 	const port = settled(t);
 	port.receive(vm3.edge, arpProbe(vm3, vm3.ipv4));
