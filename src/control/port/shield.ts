@@ -7,6 +7,7 @@ import { type AddressKey, keyOf } from '../../datapath/address-key.js';
 import { INSTRUCTIONS_MAX } from '../../datapath/filter/classic-bpf.js';
 import {
 	masterDropFilter,
+	masterQuestionsFilter,
 	masterRingFilter,
 	slaveDropFilter,
 	slaveRingFilter,
@@ -34,6 +35,8 @@ export class Shield {
 	readonly #interfaces = new Set<number>();
 	/** Places of the addresses: an address keeps its filter, so that no exchange leaves it uncovered. */
 	readonly #chunks: Map<string, AddressKey>[] = [];
+	/** Whether the host's stack takes what is for the guests' addresses. */
+	#left = false;
 	/** Devices whose clsact we made, and so take away again. */
 	readonly #made = new Set<number>();
 
@@ -78,6 +81,14 @@ export class Shield {
 		this.#made.delete(ifindex);
 	}
 
+	/** From now on what is for the guests' addresses is the host's, or is ours again. */
+	leaveAddresses(left: boolean): void {
+		if (left === this.#left) return;
+		this.#left = left;
+		this.#filterMaster();
+		for (const index of this.#chunks.keys()) this.#writeChunk(index);
+	}
+
 	addAddress(address: string): void {
 		if (this.#chunkOf(address) !== undefined) return;
 		let index = this.#chunks.findIndex(({ size }) => size < CHUNK);
@@ -109,7 +120,7 @@ export class Shield {
 
 	#writeChunk(index: number): void {
 		const addresses = [...(this.#chunks[index]?.values() ?? [])];
-		if (addresses.length === 0) {
+		if (addresses.length === 0 || this.#left) {
 			deleteFilter(this.#master, 'ingress', key(index));
 			return;
 		}
@@ -123,7 +134,8 @@ export class Shield {
 
 	#filterMaster(): void {
 		const addresses = this.#chunks.flatMap(chunk => [...chunk.values()]);
-		attachShortest(this.#masterSocket, most => masterRingFilter(addresses, most));
+		const filter = this.#left ? masterQuestionsFilter : masterRingFilter;
+		attachShortest(this.#masterSocket, most => filter(addresses, most));
 	}
 
 	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */

@@ -17,8 +17,12 @@ import {
 	IPV4_DESTINATION,
 	IPV4_PROTOCOL,
 	IPV6_DESTINATION,
+	IPV6_HEADER,
+	IPV6_NEXT_HEADER,
+	PROTOCOL_ICMPV6,
 	PROTOCOL_UDP,
 } from '../../wire/ip.js';
+import { NEIGHBOUR_SOLICITATION } from '../../wire/ndp.js';
 import type { AddressKey } from '../address-key.js';
 import {
 	ANCILLARY_IFINDEX,
@@ -89,6 +93,34 @@ export function masterRingFilter(addresses: readonly AddressKey[], most = 250): 
 			...ifEqual(0xff, TAKE),
 			loadWord(IPV6_TARGET + 12),
 			...ipv6,
+		]),
+		...LEAVE,
+	]);
+}
+
+/**
+ * The same where the host's stack takes what is for the guests (mode l3s), and only the questions about their
+ * addresses are ours, in unicast too: a neighbour that wants to know whether we still live asks nobody else.
+ */
+export function masterQuestionsFilter(addresses: readonly AddressKey[], most = 250): Uint8Array {
+	const ipv4 = searchRanges(rangesOf(lastWords(addresses, 4), most), TAKE, LEAVE);
+	const ipv6 = searchRanges(rangesOf(lastWords(addresses, 6), most), TAKE, LEAVE);
+	return assemble([
+		...ifTagged(LEAVE),
+		loadByte(0),
+		...ifSet(1, TAKE),
+		loadHalf(ETH_TYPE),
+		// As above.
+		...ifEqual(ETHERTYPE_ARP, [loadWord(ARP_TARGET), ...ifEqual(0, TAKE), ...ipv4]),
+		...ifEqual(ETHERTYPE_IPV4, [loadWord(IPV4_TARGET), ...ifAtLeast(FIRST_IPV4_GROUP, TAKE), ...LEAVE]),
+		...ifEqual(ETHERTYPE_IPV6, [
+			loadByte(IPV6_TARGET),
+			...ifEqual(0xff, TAKE),
+			loadByte(ETHERNET_HEADER + IPV6_NEXT_HEADER),
+			...ifEqual(PROTOCOL_ICMPV6, [
+				loadByte(ETHERNET_HEADER + IPV6_HEADER),
+				...ifEqual(NEIGHBOUR_SOLICITATION, [loadWord(IPV6_TARGET + 12), ...ipv6]),
+			]),
 		]),
 		...LEAVE,
 	]);

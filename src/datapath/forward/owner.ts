@@ -3,8 +3,8 @@
  * it, and which MACs it must see. Link-layer addresses inside ARP and ND are the business of their own files.
  */
 import { ETH_DESTINATION, ETH_SOURCE, isGroupDestination, macEquals, writeMac } from '../../wire/ethernet.js';
-import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, type PortState } from '../port-state.js';
-import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_FANOUT } from '../verdict.js';
+import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, MODE_L2, MODE_L3S, type PortState } from '../port-state.js';
+import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_ANSWER, SLOW_FANOUT } from '../verdict.js';
 
 const DROP_PRIVATE = drop('private');
 const DROP_OWN_ADDRESS = drop('own-address');
@@ -72,7 +72,8 @@ export function wireToOwner(
 	owner: number,
 	sender: number,
 ): number {
-	if (owner < EDGE_SLAVES) return IGNORE;
+	// In l3s the host's stack takes what is for slaves, and routes it to them.
+	if (owner < EDGE_SLAVES || state.mode === MODE_L3S) return IGNORE;
 	if (isOwnFrame(state, frame, at) && (state.flag !== FLAG_VEPA || owner === sender)) return DROP_REFLECTED;
 	writeReceiver(state, frame, at, owner);
 	return owner;
@@ -84,9 +85,14 @@ export function wireToOwner(
  * went out past us, and their reflection is the only copy that guests can get.
  */
 export function wireToGroup(state: PortState, frame: DataView, at: number, sender: number): number {
-	if (state.slaveCount === 0) return IGNORE;
+	if (state.slaveCount === 0 || (state.mode !== MODE_L2 && state.multicastSlave === 0)) return IGNORE;
 	if (!isOwnFrame(state, frame, at) || state.flag === FLAG_VEPA || sender === EDGE_HOST) return SLOW_FANOUT;
 	return DROP_REFLECTED;
+}
+
+/** ipvtap answers for its slaves on the wire, in l3 and l3s: nobody there needs a route to them. */
+export function answerToWire(state: PortState, frame: DataView, at: number): number {
+	return isOwnFrame(state, frame, at) ? DROP_REFLECTED : SLOW_ANSWER;
 }
 
 /** Where a frame of the host's goes, given the owner of its destination. */

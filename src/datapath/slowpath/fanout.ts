@@ -3,7 +3,7 @@ import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV6 } from '../../
 import { ARP_SENDER_IP, IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
 import { isDhcpRequest } from '../forward/dhcp.js';
 import { isOwnFrame } from '../forward/owner.js';
-import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
+import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, MODE_L2, type PortState } from '../port-state.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
 
 /**
@@ -20,6 +20,10 @@ export function fanout(
 	into: Uint16Array,
 ): number {
 	let count = 0;
+	if (state.mode !== MODE_L2) {
+		if (state.multicastSlave !== 0) into[count++] = state.multicastSlave;
+		return count;
+	}
 	// The relay brings it back for everybody else, the host included.
 	if (ingress >= EDGE_SLAVES && state.flag === FLAG_VEPA) return count;
 	// The host has taken its own copy of what came from the wire, and of what it sent itself.
