@@ -400,7 +400,7 @@ export class NaiveForwarder {
 		const { multicastSlave = 0 } = this.#topology;
 		if (!this.#l2) {
 			const nominated = slaves.find(({ edge }) => edge === multicastSlave);
-			if (!nominated) return [];
+			if (!nominated || asksServers(parsed)) return [];
 			return [
 				{ edge: nominated.edge, frame: nominated.learns ? copy : withoutAutonomy(copy, parsed, partial) },
 			];

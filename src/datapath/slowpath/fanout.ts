@@ -20,8 +20,13 @@ export function fanout(
 	into: Uint16Array,
 ): number {
 	let count = 0;
+	const type = frame.getUint16(at + ETH_TYPE);
+	// What a client calls itself is its secret: who knows it could take its place.
+	const forServers = isDhcpRequest(frame, at, type);
 	if (state.mode !== MODE_L2) {
-		if (state.multicastSlave !== 0) into[count++] = state.multicastSlave;
+		const edge = state.multicastSlave;
+		const serves = ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) !== 0;
+		if (edge !== 0 && (serves || !forServers)) into[count++] = edge;
 		return count;
 	}
 	// The relay brings it back for everybody else, the host included.
@@ -29,12 +34,9 @@ export function fanout(
 	// The host has taken its own copy of what came from the wire, and of what it sent itself.
 	if (ingress >= EDGE_SLAVES && state.host) into[count++] = EDGE_HOST;
 	if (ingress >= EDGE_SLAVES && state.flag !== FLAG_BRIDGE) return count;
-	const type = frame.getUint16(at + ETH_TYPE);
 	const ipv6 = type === ETHERTYPE_IPV6;
 	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, type) : ingress;
 	const { slaves, slaveCount, owned4 } = state;
-	// What a client calls itself is its secret: who knows it could take its place.
-	const forServers = isDhcpRequest(frame, at, type);
 	for (let index = 0; index < slaveCount; index++) {
 		const edge = slaves[index] as number;
 		if (forServers && ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) === 0) continue;
