@@ -5,6 +5,8 @@ import { flags, modes, type Permission, permissions } from '../control/model.js'
 export const json = (): Option => new Option('--json', 'one JSON document on stdout');
 export const mode = (): Option => new Option('--mode <mode>', 'how frames are forwarded').choices([...modes]);
 export const flag = (): Option => new Option('--flag <flag>', 'who reaches whom').choices([...flags]);
+export const multicastSlave = (): Option =>
+	new Option('--multicast-slave <name>', 'the one slave that gets multicast in l3 and l3s');
 export const offload = (): Option =>
 	new Option('--offload <how>', 'auto, none, or a hook that keeps frames in the kernel');
 export const learn = (): Option =>

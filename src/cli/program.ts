@@ -80,6 +80,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mode())
 		.addOption(option.flag())
 		.addOption(option.offload())
+		.addOption(option.multicastSlave())
 		.addOption(option.backlog())
 		.addOption(option.ageing())
 		.option('--no-host', 'keep the host and its guests apart')
@@ -128,6 +129,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		'ipvtap set web1 --ip +192.0.2.11 --ip -192.0.2.10',
 		'ipvtap set web1 --limit tx=100mbit --limit rx=none',
 		'ipvtap set eth0 --flag private',
+		'ipvtap set eth0 --mode l3',
 	])
 		.addArgument(option.anyName())
 		.option(
@@ -140,6 +142,8 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.flag())
 		.addOption(option.offload())
 		.addOption(option.ageing())
+		.addOption(option.multicastSlave())
+		.option('--no-multicast-slave', 'nobody gets multicast in l3 and l3s')
 		.action(async (name, _options, self) => (await import('./commands/set.js')).set(name, all(self)));
 
 	command('list', 'list masters and slaves', ['ipvtap list', "ipvtap list --json | jq -r '.slaves[].name'"])

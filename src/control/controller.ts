@@ -15,6 +15,10 @@ import { checkClaimable, defaultMaster } from './host.js';
 import { type LimitRequest, mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
+import { checkSlaveName } from './names.js';
+import { restoreForwarding } from './port/forwarding.js';
+import type { PortChange } from './port.js';
+import { isUpOtherwise, stillHasSlaves } from './refusals.js';
 import {
 	type AddressChange,
 	type DomainRecord,
@@ -91,8 +95,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	/** Opens a port. One that is up with the same options is left as it is, and stays when its slaves go. */
 	up(name: string, options: MasterOptions): Promise<{ master: Master; created: boolean }> {
 		return this.change(async () => {
-			checkSupported(options);
 			const existing = this.registry.master(name);
+			checkSupported(options, existing);
 			const warnings = existing
 				? await this.#upAgain(existing, options)
 				: await this.#open(name, options, false);
@@ -106,19 +110,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		return this.change(async () => {
 			const { name: master } = this.registry.requireMaster(name);
 			const slaves = this.registry.slaves(master);
-			if (slaves.length > 0 && !force) {
-				const names = slaves
-					.slice(0, 5)
-					.map(slave => slave.name)
-					.join(', ');
-				throw new IpvtapError(
-					'conflict',
-					`can't take ${master} down: it has ${slaves.length} slave${slaves.length > 1 ? 's' : ''} (${names}${slaves.length > 5 ? ', …' : ''})`,
-					{
-						hint: `detach them first, or take them down with it: ipvtap down ${master} --force`,
-					},
-				);
-			}
+			if (slaves.length > 0 && !force) throw stillHasSlaves(master, slaves);
 			// Or it would go with its last slave, before its turn.
 			this.registry.changeMaster(master, { implicit: false });
 			for (const slave of slaves) await this.#remove(slave);
@@ -127,12 +119,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	setMaster(name: string, change: Omit<MasterOptions, 'host' | 'backlogFrames'>): Promise<Master> {
+	setMaster(name: string, change: PortChange): Promise<Master> {
 		return this.change(async () => {
-			this.registry.requireMaster(name);
-			checkSupported(change);
+			const { multicastSlave, ...options } = change;
+			if (typeof multicastSlave === 'string') checkSlaveName(multicastSlave);
+			checkSupported(options, this.registry.requireMaster(name));
 			await this.estate.setPort(name, change);
-			this.registry.changeMaster(name, change);
+			this.registry.changeMaster(name, options);
+			if (multicastSlave !== undefined) this.registry.nominate(name, multicastSlave);
 			this.save();
 			return this.master(name);
 		});
@@ -254,7 +248,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	/** Within `serial`. @returns warnings. @throws IpvtapError. */
 	async openPort(name: string): Promise<string[]> {
 		const record = this.registry.requireMaster(name);
-		const warnings = await this.estate.openPort(record);
+		const warnings = await this.estate.openPort(record, (master, settings) => {
+			this.registry.changeMaster(master, { settings });
+			this.save();
+		});
 		const hostInterface = this.estate.port(name)?.port.hostInterface ?? null;
 		if (record.hostInterface !== null && record.hostInterface !== hostInterface) {
 			this.estate.deleteHostInterface(record.hostInterface);
@@ -322,14 +319,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	async #upAgain(existing: MasterRecord, options: MasterOptions): Promise<string[]> {
 		for (const [key, wanted] of Object.entries(options)) {
-			const is = existing[key as keyof MasterOptions];
+			const is = existing[key as keyof MasterOptions] ?? 'none';
 			if (is === wanted) continue;
-			const settable = key !== 'host' && key !== 'backlogFrames';
-			throw new IpvtapError('conflict', `${existing.name} is up already, with ${key} ${is}, not ${wanted}`, {
-				hint: settable
-					? `ipvtap set ${existing.name} --${key} ${wanted}`
-					: `take it down first: ipvtap down ${existing.name}`,
-			});
+			throw isUpOtherwise(existing.name, key, is, wanted);
 		}
 		if (!this.estate.port(existing.name)) await this.#watch.reopen(existing.name, true);
 		if (existing.implicit) {
@@ -355,6 +347,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		try {
 			await this.estate.closePort(master);
 			if (hostInterface !== null) this.estate.deleteHostInterface(hostInterface);
+			// A port that never opened after a crash hasn't restored what the one before it changed.
+			restoreForwarding(this.registry.requireMaster(master).settings ?? {});
 		} finally {
 			this.registry.removeMaster(master);
 			this.save();

@@ -272,8 +272,9 @@ export class Domains {
 
 	/** Mode and flag are the master's: a domain may say them, but not change them for everybody else. */
 	#checkMaster({ at, master, mode, flag }: NicRequest): void {
-		checkSupported(mode === undefined ? {} : { mode });
 		const is = this.#controller.registry.master(master);
+		const wishes = { ...(mode === undefined ? {} : { mode }), ...(flag === undefined ? {} : { flag }) };
+		checkSupported(wishes, is);
 		for (const [key, wanted] of Object.entries({ mode, flag })) {
 			const has = is?.[key as 'mode' | 'flag'];
 			if (wanted === undefined || has === undefined || has === wanted) continue;

@@ -14,7 +14,7 @@ import { edgeLimits, effectiveLimits } from './limits.js';
 import { checkMaster } from './master-checks.js';
 import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
-import { Port, type PortSlave } from './port.js';
+import { Port, type PortContext, type PortSlave } from './port.js';
 import { QmpSockets } from './qmp-sockets.js';
 import type { MasterRecord, SlaveRecord } from './registry.js';
 
@@ -78,12 +78,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 	}
 
 	/** @returns warnings. @throws IpvtapError; the problem is kept until the port opens. */
-	async openPort(record: MasterRecord): Promise<string[]> {
+	async openPort(record: MasterRecord, saveSettings: PortContext['saveSettings']): Promise<string[]> {
 		try {
 			const { link, warnings } = checkMaster(record.name, other => this.#isOwn(other));
 			const claim = await MasterClaim.take(link);
 			try {
-				const port = await this.#open(link, record);
+				const port = await this.#open(link, record, saveSettings);
 				port.once('failed', (error: IpvtapError) => this.emit('failed', port, error));
 				this.#ports.set(record.name, { link, port, claim });
 			} catch (error) {
@@ -99,11 +99,9 @@ export class Estate extends EventEmitter<EstateEvents> {
 	}
 
 	/** A port that opens when nobody waits for it any more is closed at once. */
-	async #open(link: Link, record: MasterRecord): Promise<Port> {
-		const { mode, flag, offload, host, backlogFrames, ageing } = record;
+	async #open(link: Link, record: MasterRecord, saveSettings: PortContext['saveSettings']): Promise<Port> {
 		const log = this.#log.child({ master: link.name });
-		const options = { mode, flag, offload, host, backlogFrames, ageing };
-		const opening = Port.open(link, options, { monitor: this.#monitor, log });
+		const opening = Port.open(link, record, { monitor: this.#monitor, log, saveSettings });
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
 			port.on('address', (slave: string, entry: AddressEntry, change: string) => {

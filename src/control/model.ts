@@ -116,6 +116,8 @@ export interface Master {
 	ageing: number;
 	/** Name of the host slave's device, or null with `--no-host`. */
 	host: string | null;
+	/** The slave that gets multicast in `l3` and `l3s`; absent if nobody is nominated. */
+	multicastSlave?: string;
 	slaves: number;
 	stats: SlaveStats;
 	/** Why it doesn't work at the moment; absent when it does. */

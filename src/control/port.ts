@@ -13,57 +13,24 @@ import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
-import type { Logger } from '../log.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
-import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
+import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
-import type { AddressEntry, Flag, Mode, Permission, SlaveStats } from './model.js';
+import type { AddressEntry, SlaveStats } from './model.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
-import { type FollowedSlave, PortGroups } from './port/groups.js';
+import { PortGroups } from './port/groups.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { Listening, type SlaveGroups } from './port/listening.js';
+import { PortMode } from './port/port-mode.js';
+import type { PortChange, PortContext, PortOptions, PortSlave } from './port/port-options.js';
 import { openPortRing, openReplacement } from './port/rings.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
 
-export interface PortOptions {
-	mode: Mode;
-	flag: Flag;
-	offload: string;
-	/** Whether the host gets a slave of its own. */
-	host: boolean;
-	/** Frames that may wait for the slow path. */
-	backlogFrames: number;
-	/** Seconds that a learned address is believed in without a sign of its guest. */
-	ageing: number;
-}
-
-export interface PortSlave extends FollowedSlave {
-	ifname: string;
-	ifindex: number;
-	/** Whether the guest may claim addresses by using them. */
-	learn: boolean;
-	/** What it may say that other guests may not. */
-	allow: readonly Permission[];
-	/** Static addresses. */
-	addresses: string[];
-	/** Whether somebody has the TAP open. */
-	live: boolean;
-	/** What it had learned, or been leased, when the port was last open. */
-	remembered?: readonly AddressEntry[];
-	/** Left out: none. */
-	limits?: EdgeLimits;
-	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
-	open?: boolean;
-}
-
-export interface PortContext {
-	monitor: LinkMonitor;
-	log: Logger;
-}
+export type { PortChange, PortContext, PortOptions, PortSlave };
 
 interface Member extends PortSlave {
 	open: boolean;
@@ -83,9 +50,11 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #shield: Shield;
 	readonly #groups: PortGroups;
 	readonly #host: HostSlave | undefined;
+	readonly #mode: PortMode;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
 	#master: Link;
+	#multicastSlave: string | undefined;
 	#nextEdge = EDGE_SLAVES;
 	#gateways: Gateways | undefined;
 	#closed = false;
@@ -135,6 +104,18 @@ export class Port extends EventEmitter<PortEvents> {
 		});
 		listening.changed = macs => this.#shield.setGroups(macs);
 		this.#groups = new PortGroups(this.#threads, listening, context.log);
+		this.#multicastSlave = options.multicastSlave;
+		this.#mode = new PortMode({
+			master: () => this.#master,
+			host,
+			shield: this.#shield,
+			neighboursUsed: this.#threads.neighboursUsed,
+			change: change => this.#threads.change(change),
+			settings: options.settings ?? {},
+			saveSettings: context.saveSettings,
+			log: context.log,
+		});
+		this.#threads.on('resolve', address => this.#mode.resolve(address));
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
@@ -238,7 +219,13 @@ export class Port extends EventEmitter<PortEvents> {
 		if (member.open) await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
 	}
 
-	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
+	/** @throws IpvtapError; what was to be changed is as it was. */
+	async set(options: PortChange): Promise<void> {
+		if (options.mode !== undefined) await this.#mode.enter(options.mode);
+		if (options.multicastSlave !== undefined) {
+			this.#multicastSlave = options.multicastSlave ?? undefined;
+			await this.#nominate();
+		}
 		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
 	}
@@ -275,6 +262,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
 		if (link.mtu === mtu) return;
+		void this.#threads.change({ kind: 'mtu', mtu: link.mtu });
 		for (const member of this.#members.values()) setLink(member.ifindex, { mtu: link.mtu });
 	}
 
@@ -290,6 +278,9 @@ export class Port extends EventEmitter<PortEvents> {
 			if (exists) setLink(ifindex, { up: false });
 			this.#shield.removeInterface(ifindex, exists);
 		}
+		await this.#mode
+			.close()
+			.catch(error => this.#context.log.warn({ err: error }, 'the mode did not end cleanly'));
 		await this.#threads.stop();
 		const exists = getLink(this.#master.ifindex) !== undefined;
 		this.#shield.close(exists);
@@ -304,6 +295,7 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn, allow });
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
+		if (member.name === this.#multicastSlave) await this.#nominate();
 		setLink(ifindex, { up: true });
 		if (live) await this.#groups.setLive(member);
 		// Its guest has gone meanwhile, or another has come: nothing that it learned is true any more.
@@ -313,9 +305,15 @@ export class Port extends EventEmitter<PortEvents> {
 		}
 	}
 
-	async #start({ flag, ageing }: PortOptions): Promise<void> {
-		const { mac, ifindex } = this.#master;
+	async #nominate(): Promise<void> {
+		const member = this.#multicastSlave === undefined ? undefined : this.#members.get(this.#multicastSlave);
+		await this.#threads.change({ kind: 'multicast-slave', edge: member?.open ? member.edge : 0 });
+	}
+
+	async #start({ mode, flag, ageing }: PortOptions): Promise<void> {
+		const { mac, mtu, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
+		await this.#threads.change({ kind: 'mtu', mtu });
 		await this.#threads.change({ kind: 'flag', flag });
 		await this.#threads.setAge(ageing * 1000);
 		if (this.#host) {
@@ -328,6 +326,7 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#gateways = new Gateways(ifindex, this.#context.monitor, addresses => {
 			if (!this.#closed) void this.#threads.setGateways(addresses);
 		});
+		await this.#mode.enter(mode);
 	}
 
 	async #followHostAddresses(): Promise<void> {

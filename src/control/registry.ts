@@ -10,6 +10,8 @@ import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
 import type { AddressEntry, DomainNic, DomainState, Flag, Mode, Permission } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 import { permitted } from './permissions.js';
+import { renameSettings, type SavedSettings } from './port/forwarding-plan.js';
+import { holdBy, known } from './refusals.js';
 
 export interface MasterRecord {
 	name: string;
@@ -25,6 +27,10 @@ export interface MasterRecord {
 	implicit: boolean;
 	/** The host slave's device when the port was last open: what a crash may have left under another name. */
 	hostInterface: string | null;
+	/** The slave that gets multicast in `l3` and `l3s`. */
+	multicastSlave?: string;
+	/** Settings of the host that are changed at the moment, and what they were (port/forwarding-plan.ts). */
+	settings?: SavedSettings;
 }
 
 export interface SlaveRecord {
@@ -77,7 +83,7 @@ export interface DeclaredNic {
 }
 
 export type MasterOptions = Partial<
-	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames' | 'ageing'>
+	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames' | 'ageing' | 'multicastSlave'>
 >;
 
 export interface SlaveRequest {
@@ -160,6 +166,7 @@ export class Registry {
 				hint: `'show' and 'set' couldn't tell them apart; detach the slave first: ipvtap detach ${name}`,
 			});
 		}
+		if (options.multicastSlave !== undefined) checkSlaveName(options.multicastSlave);
 		const defaults = { mode: 'l2', flag: 'bridge', offload: 'auto', host: true } as const;
 		return {
 			name,
@@ -180,6 +187,12 @@ export class Registry {
 		this.#masters.set(name, { ...this.requireMaster(name), ...change });
 	}
 
+	/** For multicast; null: nobody. */
+	nominate(name: string, slave: string | null): void {
+		const { multicastSlave: _, ...record } = this.requireMaster(name);
+		this.#masters.set(name, slave === null ? record : { ...record, multicastSlave: slave });
+	}
+
 	removeMaster(name: string): void {
 		this.#masters.delete(name);
 	}
@@ -188,7 +201,8 @@ export class Registry {
 	renameMaster(from: string, to: string): void {
 		const record = this.requireMaster(from);
 		this.#masters.delete(from);
-		this.#masters.set(to, { ...record, name: to });
+		const settings = renameSettings(record.settings ?? {}, from, to);
+		this.#masters.set(to, { ...record, name: to, settings });
 		for (const slave of this.slaves(from)) this.changeSlave(slave.name, { master: to });
 		for (const domain of this.domains()) {
 			const nics = domain.nics.map(nic => (nic.master === from ? { ...nic, master: to } : nic));
@@ -386,18 +400,4 @@ export class Registry {
 /** Does it only keep its place? */
 export function isReservation({ state }: DomainRecord): boolean {
 	return state === 'saved' || state === 'migrated';
-}
-
-function holdBy({ name, state }: DomainRecord): string {
-	return `it is kept for the ${state} domain ${quote(name)}`;
-}
-
-function known(kind: 'master' | 'slave', names: Map<string, unknown>): string {
-	if (names.size === 0) {
-		return kind === 'master'
-			? 'none is up yet; bring one up: ipvtap up MASTER'
-			: 'there is none yet; see: ipvtap attach --help';
-	}
-	const listed = [...names.keys()].slice(0, 10).join(', ');
-	return `known: ${listed}${names.size > 10 ? `, and ${names.size - 10} more` : ''}`;
 }

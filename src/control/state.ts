@@ -114,6 +114,11 @@ const master = z.strictObject({
 	ageing: z.int().min(1).default(defaultAgeing),
 	implicit: z.boolean(),
 	hostInterface: checkedBy(checkInterfaceName).nullable(),
+	multicastSlave: checkedBy(checkSlaveName).exactOptional(),
+	/** Nothing but forwarding, whatever somebody wrote into the file. */
+	settings: z
+		.record(z.string().regex(/^ipv[46]\/conf\/[^/]+\/(force_)?forwarding$/), z.string().regex(/^[01]$/))
+		.exactOptional(),
 });
 
 /** libvirt refuses only '/', a leading '.' and control characters. */

@@ -24,6 +24,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		offload: effectiveOffload(record.offload),
 		ageing: record.ageing,
 		host: open?.port.hostInterface ?? null,
+		...(record.multicastSlave === undefined ? {} : { multicastSlave: record.multicastSlave }),
 		slaves: registry.slaves(record.name).length,
 		stats: open?.port.stats() ?? noStats(),
 		...(problem === undefined ? {} : { problem }),

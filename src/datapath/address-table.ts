@@ -46,10 +46,16 @@ export class AddressTable {
 
 	/** Edge that owns the 16-byte address at `at` of `frame`, or 0. */
 	find6(frame: DataView, at: number): number {
-		const a = frame.getInt32(at);
-		const b = frame.getInt32(at + 4);
-		const c = frame.getInt32(at + 8);
-		const d = frame.getInt32(at + 12);
+		return this.findWords(
+			frame.getInt32(at),
+			frame.getInt32(at + 4),
+			frame.getInt32(at + 8),
+			frame.getInt32(at + 12),
+		);
+	}
+
+	/** The same for an address given as its four words. */
+	findWords(a: number, b: number, c: number, d: number): number {
 		const keys = this.#keys;
 		const edges = this.#edges;
 		const mask = this.#mask;

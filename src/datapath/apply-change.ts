@@ -1,7 +1,7 @@
 /** Applies a change to a frame thread's own copy of the port's state, between two batches. */
 import type { AddressTable } from './address-table.js';
 import type { StateChange } from './messages.js';
-import { flagNumbers, type PortState } from './port-state.js';
+import { flagNumbers, modeNumbers, type PortState } from './port-state.js';
 import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
 
 /** Where a thread's frames for an edge leave. */
@@ -50,6 +50,26 @@ export function applyChange(
 			return;
 		case 'limits':
 			state.limits.set(change.edge, change.limits);
+			return;
+		case 'mode':
+			state.mode = modeNumbers[change.mode];
+			return;
+		case 'mtu':
+			state.mtu = change.mtu;
+			return;
+		case 'multicast-slave':
+			state.multicastSlave = change.edge;
+			return;
+		case 'sources':
+			state.routing.setSources(change.ipv4, change.ipv6);
+			return;
+		case 'routes':
+			for (const prefix of change.remove) state.routing.remove(prefix);
+			for (const { prefix, hop } of change.add) state.routing.set(prefix, hop);
+			return;
+		case 'neighbour':
+			if (change.mac === undefined) state.routing.neighbours.delete(change.address);
+			else state.routing.neighbours.set(change.address, change.slot, change.mac);
 			return;
 	}
 }

@@ -36,6 +36,8 @@ export const UNBACKLOGGED_BYTES = 13;
 /** Drops of frames from the edge: index of the reason is added. */
 export const DROPS = 14;
 
+/** Frames from the edge that wait for a next hop's MAC at the moment: goes up and down, behind all reasons. */
+export const WAITING = 62;
 /** Frames for the edge that its own limit refused: the drop of their senders, or a copy less. In the last place. */
 export const RX_LIMITED = 63;
 
@@ -75,7 +77,7 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 		forwarded: sum(FORWARDED),
 		replicated: sum(REPLICATED),
 		ignored: { packets: sum(IGNORED), bytes: sum(IGNORED_BYTES) },
-		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED),
+		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED) + sum(WAITING),
 		copiesLost: sum(COPIES_LOST),
 		ringDrops: sum(RING_DROPS),
 		rxLimited: sum(RX_LIMITED),

@@ -7,7 +7,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { BookChange, BookOrigin } from './address-book.js';
 import type { RxFilter, Wanted } from './groups.js';
 import type { EdgeLimits } from './limits.js';
-import type { FlagName, PermissionName } from './port-state.js';
+import type { FlagName, ModeName, PermissionName } from './port-state.js';
+import type { Hop } from './routing/routing.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
 export type StateChange =
@@ -28,7 +29,16 @@ export type StateChange =
 	| { kind: 'assigned'; address: string; edge: number }
 	| { kind: 'released'; address: string }
 	/** All of an edge's limits: what is left out has none. */
-	| { kind: 'limits'; edge: number; limits: EdgeLimits };
+	| { kind: 'limits'; edge: number; limits: EdgeLimits }
+	| { kind: 'mode'; mode: ModeName }
+	| { kind: 'mtu'; mtu: number }
+	/** The slave that gets multicast in `l3` and `l3s`; edge 0: nobody. */
+	| { kind: 'multicast-slave'; edge: number }
+	/** What ICMP errors come from: the host's own addresses on the master, where it has any. */
+	| { kind: 'sources'; ipv4?: string; ipv6?: string }
+	| { kind: 'routes'; add: { prefix: string; hop: Hop }[]; remove: string[] }
+	/** A neighbour on the master; without a MAC it is unknown again, or has `failed` to answer. */
+	| { kind: 'neighbour'; address: string; slot: number; mac?: string; failed?: true };
 
 /** From control to the slow path. `id` asks for a Reply once the change has been passed on. */
 export type Command =
@@ -68,7 +78,9 @@ export type Report =
 	/** Another machine on the LAN uses a slave's address. */
 	| { kind: 'duplicate'; edge: number; address: string; mac: string }
 	/** What groups a slave wants, whenever that has changed. `refused` counts joins beyond the quota. */
-	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; refused: number };
+	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; refused: number }
+	/** Frames wait for this next hop on the master: the kernel is to find out its MAC. */
+	| { kind: 'resolve'; address: string };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =
@@ -97,6 +109,8 @@ export interface SharedSetup {
 	doorbells: SharedArrayBuffer;
 	forwarderEvent: number;
 	slowPathEvent: number;
+	/** A byte per neighbour, set by whoever sends to it (see routing/neighbours.ts). */
+	neighboursUsed: SharedArrayBuffer;
 	seed: number;
 }
 

@@ -7,7 +7,15 @@ import { parseMac } from '../wire/ethernet.js';
 import { type AddressKey, keyOf } from './address-key.js';
 import { AddressTable } from './address-table.js';
 import { Limits } from './limits.js';
+import { NEIGHBOURS_MAX } from './routing/neighbours.js';
+import { Routing } from './routing/routing.js';
 import { EDGE_HOST, EDGES_MAX } from './verdict.js';
+
+export const MODE_L2 = 0;
+export const MODE_L3 = 1;
+export const MODE_L3S = 2;
+export const modeNumbers = { l2: MODE_L2, l3: MODE_L3, l3s: MODE_L3S } as const;
+export type ModeName = keyof typeof modeNumbers;
 
 export const FLAG_BRIDGE = 0;
 export const FLAG_PRIVATE = 1;
@@ -23,6 +31,13 @@ export type PermissionName = keyof typeof permissionBits;
 
 export class PortState {
 	flag: number = FLAG_BRIDGE;
+	mode: number = MODE_L2;
+	/** What the wire takes, bytes of layer 3. */
+	mtu = 1500;
+	/** The one slave that gets multicast and broadcast in `l3` and `l3s`, or 0. */
+	multicastSlave = 0;
+	/** How the host would send: what `l3` goes by. */
+	readonly routing: Routing;
 	masterHigh = 0;
 	masterLow = 0;
 	/** Whether there is a host slave to deliver to. */
@@ -47,9 +62,17 @@ export class PortState {
 	/** What slaves may use; nobody is limited until told so. */
 	readonly limits: Limits;
 
-	/** @param now milliseconds that never go back, for limits. */
-	constructor(seed: number, now: () => number = () => performance.now()) {
+	/**
+	 * @param now milliseconds that never go back, for limits.
+	 * @param used NEIGHBOURS_MAX bytes: set to 1 by who sends to that neighbour (see routing/neighbours.ts).
+	 */
+	constructor(
+		seed: number,
+		now: () => number = () => performance.now(),
+		used: Uint8Array = new Uint8Array(NEIGHBOURS_MAX),
+	) {
 		this.limits = new Limits(now);
+		this.routing = new Routing(seed, used);
 		this.ipv4 = new AddressTable(1, seed);
 		this.ipv6 = new AddressTable(4, seed);
 	}
@@ -79,6 +102,7 @@ export class PortState {
 		this.learns[edge] = 0;
 		this.limits.set(edge, {});
 		this.allows[edge] = 0;
+		if (this.multicastSlave === edge) this.multicastSlave = 0;
 	}
 
 	/** Gives an address to an edge, taking it from whoever had it. */

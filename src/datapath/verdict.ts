@@ -3,6 +3,7 @@
  *
  *      0 … EDGES_MAX-1   deliver to that edge: 0 the wire, 1 the host slave, 2 and up the guests' slaves
  *      SLOW_…            hand to the slow path, and what for
+ *      SLOW_REFUSE + n   drop for reason n of `dropReasons`, but let the slow path tell the sender by ICMP
  *      IGNORE            the host's own business: not ours to count as lost
  *      negative          drop; minus the verdict is an index into `dropReasons`
  */
@@ -25,6 +26,12 @@ export const SLOW_DHCP = 0x10003;
 export const SLOW_REFRESH = 0x10004;
 /** ARP from the wire in which somebody else says that a slave's address is his. */
 export const SLOW_CONFLICT = 0x10005;
+/** To be routed to the wire, but the next hop's MAC isn't known: wait for it. */
+export const SLOW_RESOLVE = 0x10006;
+/** To be routed to the wire, but longer than fits, and may be cut. */
+export const SLOW_FRAGMENT = 0x10007;
+/** The first of the verdicts that `refuse` gives. */
+export const SLOW_REFUSE = 0x11000;
 export const IGNORE = 0x20000;
 
 /** Names are part of `stats --json`: never rename, only append. */
@@ -62,6 +69,14 @@ export const dropReasons = [
 	'limit-rx',
 	'slow-budget',
 	'learn-budget',
+	'not-routed',
+	'no-route',
+	'unreachable',
+	'prohibited',
+	'beyond-scope',
+	'blackhole',
+	'ttl-exceeded',
+	'unresolved',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];
@@ -71,12 +86,22 @@ export function drop(reason: DropReason): number {
 	return -dropReasons.indexOf(reason);
 }
 
+/** The verdict that refuses a frame for `reason`, and has its sender told. Call it when a module loads, too. */
+export function refuse(reason: DropReason): number {
+	return SLOW_REFUSE + dropReasons.indexOf(reason);
+}
+
+export function isRefusal(verdict: number): boolean {
+	return verdict >= SLOW_REFUSE && verdict < IGNORE;
+}
+
 /** A verdict in words, for traces and tests: `wire`, `host`, `edge 3`, `slow: fan out`, `drop: ip-spoof`. */
 export function verdictName(verdict: number): string {
 	if (verdict < 0) return `drop: ${dropReasons[-verdict] ?? 'unknown'}`;
 	if (verdict === EDGE_WIRE) return 'wire';
 	if (verdict === EDGE_HOST) return 'host';
 	if (verdict < EDGES_MAX) return `edge ${verdict}`;
+	if (isRefusal(verdict)) return `refuse: ${dropReasons[verdict - SLOW_REFUSE] ?? 'unknown'}`;
 	return slowNames.get(verdict) ?? `verdict ${verdict}`;
 }
 
@@ -87,5 +112,7 @@ const slowNames = new Map([
 	[SLOW_DHCP, 'slow: dhcp'],
 	[SLOW_REFRESH, 'slow: refresh'],
 	[SLOW_CONFLICT, 'slow: conflict'],
+	[SLOW_RESOLVE, 'slow: resolve'],
+	[SLOW_FRAGMENT, 'slow: fragment'],
 	[IGNORE, 'ignore'],
 ]);

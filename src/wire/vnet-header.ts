@@ -35,6 +35,8 @@ const CSUM_OFFSET = 8;
 /** Where the checksum lies in a TCP (RFC 9293, 3.1) and in a UDP header (RFC 768). */
 const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
+const TCP_DATA_OFFSET = 12;
+const UDP_HEADER = 8;
 /** Smaller segments are an attack on whoever has to cut them: the kernel lost CVE-2024-43817's fight here. */
 const GSO_SIZE_MIN = 8;
 
@@ -63,6 +65,27 @@ export function vnetHeaderIsSane(
 /** True if the sum of the frame's L4 checksum field is still to be completed by whoever sends it at last. */
 export function checksumIsPartial(frame: DataView, at: number): boolean {
 	return (frame.getUint8(at - VNET_HEADER + FLAGS) & VNET_NEEDS_CSUM) !== 0;
+}
+
+/** True if whoever sends the frame at last cuts it into segments. */
+export function isSegmented(frame: DataView, at: number): boolean {
+	return frame.getUint8(at - VNET_HEADER + GSO_TYPE) !== VNET_GSO_NONE;
+}
+
+/** Bytes of layer 3 in each segment but the last of a frame that is to be segmented and whose header is sane. */
+export function segmentLength(frame: DataView, at: number): number {
+	const transport = frame.getUint16(at - VNET_HEADER + CSUM_START, LITTLE_ENDIAN);
+	const tcp = (frame.getUint8(at - VNET_HEADER + GSO_TYPE) & ~VNET_GSO_ECN) !== VNET_GSO_UDP_L4;
+	const header = tcp ? (frame.getUint8(at + transport + TCP_DATA_OFFSET) >> 4) << 2 : UDP_HEADER;
+	return transport - ETHERNET_HEADER + header + frame.getUint16(at - VNET_HEADER + GSO_SIZE, LITTLE_ENDIAN);
+}
+
+/** Where the header says where its sum is to be written, from the Ethernet header. For a frame with a partial one. */
+export function partialChecksum(frame: DataView, at: number): { start: number; offset: number } {
+	return {
+		start: frame.getUint16(at - VNET_HEADER + CSUM_START, LITTLE_ENDIAN),
+		offset: frame.getUint16(at - VNET_HEADER + CSUM_OFFSET, LITTLE_ENDIAN),
+	};
 }
 
 /**

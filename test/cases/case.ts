@@ -3,7 +3,7 @@
  * helpers/world.ts), what is decided about it, and every frame that leaves because of it. Nothing but bytes and
  * words, so that one table judges the pure functions, the whole userspace path, and a program in the kernel.
  */
-import type { FlagName } from '../../src/datapath/port-state.js';
+import type { FlagName, ModeName } from '../../src/datapath/port-state.js';
 import type { DropReason } from '../../src/datapath/verdict.js';
 import type { SlaveName } from '../helpers/world.js';
 
@@ -12,10 +12,14 @@ export type Place = 'wire' | 'host' | SlaveName;
 /**
  * What the fast path says. `fan out`, `answer` and `claim` belong to the slow path, and `out` says what it does;
  * after a `claim` the address belongs to the sender; what becomes of DHCPv4 depends on what was asked before, and is
- * the matter of unit/datapath/dhcp-nat.test.ts and dhcp-identity.test.ts. `ignore`: it is the host's own business.
+ * the matter of unit/datapath/dhcp-nat.test.ts and dhcp-identity.test.ts. In l3, what is refused is dropped, and `out`
+ * has the ICMP error; `resolve` waits for a neighbour, and `fragment` is cut. `ignore`: it is the host's own business.
  */
 export type Verdict =
 	| Place
+	| 'resolve'
+	| 'fragment'
+	| `refuse: ${DropReason}`
 	| 'fan out'
 	| 'answer'
 	| 'claim'
@@ -29,6 +33,10 @@ export interface Case {
 	name: string;
 	/** `bridge` where none is given. */
 	flag?: FlagName;
+	/** `l2` where none is given. */
+	mode?: ModeName;
+	/** Who gets multicast in l3 all the same. */
+	multicastSlave?: SlaveName;
 	/** The port was brought up with `--no-host`. */
 	noHost?: true;
 	from: Place;

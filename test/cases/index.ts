@@ -6,6 +6,8 @@ import { flagCases } from './flags.js';
 import { hostCases } from './host.js';
 import { ipv4Cases } from './ipv4.js';
 import { ipv6Cases } from './ipv6.js';
+import { l3Cases } from './l3.js';
+import { l3sCases } from './l3s.js';
 import { malformedCases } from './malformed.js';
 import { multicastCases } from './multicast.js';
 import { ndCases } from './nd.js';
@@ -26,4 +28,6 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	flags: flagCases,
 	reflected: reflectedCases,
 	host: hostCases,
+	l3: l3Cases,
+	l3s: l3sCases,
 };

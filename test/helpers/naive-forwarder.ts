@@ -26,6 +26,7 @@ import {
 	type Nd,
 	parse,
 } from './naive-parser.js';
+import { NaiveRouter } from './naive-router.js';
 import type { Outcome, Output, Topology } from './pure-port.js';
 
 const WIRE = 0;
@@ -47,15 +48,20 @@ type Decision =
 	| 'dhcp'
 	| 'refresh'
 	| 'conflict'
+	| { refuse: string }
+	| { fragments: Uint8Array[] | 'wait' }
+	| 'resolve'
 	| 'ignore';
 
 export class NaiveForwarder {
 	readonly book: NaiveBook;
 	readonly #groups = new NaiveGroups();
 	readonly #topology: Topology;
+	readonly #router: NaiveRouter;
 
 	constructor(topology: Topology) {
 		this.#topology = topology;
+		this.#router = new NaiveRouter(topology);
 		this.book = new NaiveBook(topology.quota);
 		for (const { address, edge, origin } of topology.addresses) {
 			if (origin === 'host') this.book.take(hex(octets(address)), edge, 'host');
@@ -78,7 +84,13 @@ export class NaiveForwarder {
 		this.#notice(decision, ingress, frame);
 		// A group frame that nobody wants is its sender's own business.
 		if (decision === 'fan out' && out.length === 0) decision = 'ignore';
-		return { verdict: nameOf(first), final: nameOf(decision), out };
+		const final =
+			typeof decision === 'object' && 'refuse' in decision
+				? `drop: ${decision.refuse}`
+				: typeof decision === 'object' && 'fragments' in decision && decision.fragments === 'wait'
+					? 'slow: resolve'
+					: nameOf(decision);
+		return { verdict: nameOf(first), final, out };
 	}
 
 	#decide(ingress: number, frame: Uint8Array, partial: boolean): Decision {
@@ -110,14 +122,15 @@ export class NaiveForwarder {
 		if (packet.udpTo === 68) return { drop: 'dhcp-guard' };
 		const fromNobody = packet.source === '00000000' && group;
 		const owned = this.book.ownerOf(packet.source) === slave.edge;
-		if (packet.dhcp === 'request' && (packet.source === '00000000' ? group : owned)) return 'dhcp';
+		if (packet.dhcp === 'request' && this.#l2 && (packet.source === '00000000' ? group : owned))
+			return 'dhcp';
 		if (packet.udpTo === 67 && packet.piece) return { drop: 'malformed' };
 		if (packet.udpTo === 67 && packet.dhcp !== 'request') return { drop: 'dhcp-spoof' };
-		if (fromNobody && packet.igmp) return 'fan out';
+		if (fromNobody && (packet.igmp || !this.#l2)) return this.#toGroup();
 		const right = this.#mayUse(slave, packet.source);
 		if (right !== 'owned') return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
 		return group
-			? 'fan out'
+			? this.#toGroup()
 			: this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
 	}
 
@@ -127,18 +140,40 @@ export class NaiveForwarder {
 		if (packet.hides === 'ports') return { drop: 'malformed' };
 		if (packet.udpTo === 546 || packet.udpTo === 547) {
 			if (packet.hides || packet.udpTo === 546 || !packet.asks) return { drop: 'dhcp-guard' };
-			if (right === 'owned') return 'dhcp';
+			if (right === 'owned' && this.#l2) return 'dhcp';
 		}
 		if (right !== 'owned') {
-			if (group && packet.fromNobody && packet.firstHeader === 0) return 'fan out';
+			if (group && packet.fromNobody && packet.firstHeader === 0) return this.#toGroup();
 			return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
 		}
 		return group
-			? 'fan out'
+			? this.#toGroup()
 			: this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
 	}
 
+	get #l2(): boolean {
+		return (this.#topology.mode ?? 'l2') === 'l2';
+	}
+
+	/** Design 5.5: nothing that a slave sends to a group crosses. */
+	#toGroup(): Decision {
+		return this.#l2 ? 'fan out' : { drop: 'not-routed' };
+	}
+
+	#routed(slave: Slave, destination: string, frame: Uint8Array): Decision {
+		const owner = this.book.ownerOf(destination);
+		const reached = this.#reach(slave, owner);
+		if (typeof reached === 'object') return reached;
+		// Design 5.6: whoever it is for, the host's stack sees it first.
+		if (this.#topology.mode === 'l3s') return this.#deliver(HOST, frame);
+		if (reached !== WIRE) return this.#deliver(reached, frame);
+		const routed = this.#router.route(frame, owner !== WIRE);
+		if (typeof routed === 'string' || !('to' in routed)) return routed;
+		return routed.to === 'host' ? this.#deliver(HOST, frame) : { to: WIRE, frame: routed.frame };
+	}
+
 	#unicastFromSlave(slave: Slave, mac: string, destination: string, frame: Uint8Array): Decision {
+		if (!this.#l2) return this.#routed(slave, destination, frame);
 		const reached = this.#reach(slave, this.book.ownerOf(destination));
 		if (typeof reached === 'object') return reached;
 		if (reached !== WIRE) return this.#deliver(reached, frame);
@@ -162,6 +197,10 @@ export class NaiveForwarder {
 		if (packet.operation === 2 && packet.target === '00000000' && toMaster) return 'refresh';
 
 		const owner = this.book.ownerOf(packet.target);
+		if (!this.#l2) {
+			const asks = packet.operation === 1 && Number.parseInt(packet.target.slice(0, 2), 16) < 224;
+			return asks && owner !== slave.edge ? 'answer' : { drop: 'not-routed' };
+		}
 		const reached = owner === slave.edge ? WIRE : this.#reach(slave, owner);
 		if (typeof reached === 'object') return reached;
 		if (reached === WIRE) return { to: WIRE, frame: this.#arpOutwards(frame) };
@@ -182,6 +221,7 @@ export class NaiveForwarder {
 			const right = this.#mayUse(slave, nd.target);
 			if (right !== 'owned') return right === 'claimable' ? { claim: nd.target } : { drop: 'nd-spoof' };
 		}
+		if (!this.#l2) return nd.type === 136 ? 'refresh' : { drop: 'not-routed' };
 		if (packet.link.group || packet.toGroup) return 'fan out';
 		return this.#ndTo(slave, this.book.ownerOf(packet.destination), frame, nd, partial);
 	}
@@ -197,6 +237,7 @@ export class NaiveForwarder {
 		if (packet.fromNobody && owner === WIRE) {
 			return this.#mayUse(slave, nd.target) === 'claimable' ? { claim: nd.target } : { drop: 'nd-spoof' };
 		}
+		if (!this.#l2) return owner === slave.edge ? { drop: 'not-routed' } : 'answer';
 		const decision = this.#ndTo(slave, owner, frame, nd, partial);
 		return typeof decision === 'object' && 'to' in decision && decision.to === HOST ? 'answer' : decision;
 	}
@@ -239,18 +280,26 @@ export class NaiveForwarder {
 		if (parsed.kind === 'arp') return this.#arpFromWire(parsed, frame, ours);
 		const solicited = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' && parsed.nd.type === 135;
 		if (solicited) {
-			const owner = this.book.ownerOf((parsed.nd as Nd).target);
+			const { target } = parsed.nd as Nd;
+			const owner = this.book.ownerOf(target);
+			if (!this.#l2 && owner > HOST) {
+				if (/^fe[89ab]/.test(target)) return 'ignore';
+				return ours ? { drop: 'reflected' } : 'answer';
+			}
 			const sender = parsed.fromNobody ? owner : this.book.ownerOf(parsed.source);
 			return this.#inwards(owner, sender, frame, ours);
 		}
+		const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
+		const claims = nd?.type === 136 && parsed.link.group && this.book.ownerOf(nd.target) > HOST;
+		if (claims && !this.#l2 && !ours) return 'fan out';
 		const sender = this.book.ownerOf(parsed.source);
 		const back = ours && this.#topology.flag !== 'vepa';
-		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) {
+		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#l2 && this.#topology.slaves.length > 0) {
 			if (!back || sender <= HOST) return 'dhcp';
 		}
 		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours, this.#topology.host);
 		const owner = this.book.ownerOf(parsed.destination);
-		if (parsed.kind === 'ipv6' && isReply6(parsed) && owner > HOST && !back) return 'dhcp';
+		if (parsed.kind === 'ipv6' && isReply6(parsed) && this.#l2 && owner > HOST && !back) return 'dhcp';
 		return this.#inwards(owner, sender, frame, ours);
 	}
 
@@ -259,6 +308,7 @@ export class NaiveForwarder {
 		const [from, to] = type === 0x0800 ? [30, 34] : [38, 54];
 		const toMaster = hex(frame.slice(0, 6)) === plain(this.#topology.master);
 		if (type === 0x0806 || !toMaster || frame.length < to) return 'ignore';
+		if (this.#topology.mode === 'l3s') return 'ignore';
 		return this.book.ownerOf(hex(frame.slice(from, to))) > HOST ? { drop: 'malformed' } : 'ignore';
 	}
 
@@ -269,6 +319,10 @@ export class NaiveForwarder {
 			packet.link.group || owner > HOST || (packet.operation === 2 && packet.target === '00000000');
 		const foreign = packet.senderMac !== plain(this.#topology.master);
 		if (concerns && foreign && this.book.ownerOf(packet.sender) > HOST) return 'conflict';
+		if (owner > HOST && !this.#l2) {
+			if (packet.operation !== 1) return { drop: 'not-routed' };
+			return ours ? { drop: 'reflected' } : 'answer';
+		}
 		if (owner > HOST) {
 			const namesMaster = packet.targetMac === plain(this.#topology.master);
 			const restored = namesMaster ? patched(frame, 32, mac(this.#macOf(owner))) : frame;
@@ -281,14 +335,14 @@ export class NaiveForwarder {
 
 	/** Reflections come back in earnest only with `vepa`, and never to who sent them. */
 	#inwards(owner: number, sender: number, frame: Uint8Array, ours: boolean): Decision {
-		if (owner <= HOST) return 'ignore';
+		if (owner <= HOST || this.#topology.mode === 'l3s') return 'ignore';
 		if (ours && (this.#topology.flag !== 'vepa' || owner === sender)) return { drop: 'reflected' };
 		return this.#deliver(owner, frame);
 	}
 
 	/** @param mirrored whether guests have had the host's already, by the host slave. */
 	#groupInwards(sender: number, ours: boolean, mirrored: boolean): Decision {
-		if (this.#topology.slaves.length === 0) return 'ignore';
+		if (this.#topology.slaves.length === 0 || (!this.#l2 && !this.#topology.multicastSlave)) return 'ignore';
 		const wanted = !ours || this.#topology.flag === 'vepa' || (sender === HOST && !mirrored);
 		return wanted ? 'fan out' : { drop: 'reflected' };
 	}
@@ -297,10 +351,13 @@ export class NaiveForwarder {
 		const parsed = parse(frame);
 		if (parsed.kind === 'broken' && parsed.type !== 0x0806) return { drop: 'malformed' };
 		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6') return { drop: 'ethertype' };
-		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply') return 'dhcp';
-		if (parsed.link.group || parsed.toGroup) return 'fan out';
+		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#l2) return 'dhcp';
+		if (parsed.link.group || parsed.toGroup) {
+			return this.#l2 || this.#topology.multicastSlave ? 'fan out' : { drop: 'not-routed' };
+		}
+		if (this.#topology.mode === 'l3s' && isRedirect(frame)) return { drop: 'not-routed' };
 		const owner = this.book.ownerOf(parsed.destination);
-		if (parsed.kind === 'ipv6' && isReply6(parsed) && owner > HOST) return 'dhcp';
+		if (parsed.kind === 'ipv6' && isReply6(parsed) && this.#l2 && owner > HOST) return 'dhcp';
 		return owner > HOST ? this.#deliver(owner, frame) : { drop: 'unknown-destination' };
 	}
 
@@ -326,6 +383,16 @@ export class NaiveForwarder {
 		if (decision === 'answer') return [{ edge: ingress, frame: this.#answerFor(frame) }];
 		if (decision === 'conflict') return this.#conflict(frame);
 		if (decision === 'fan out') return this.#copies(ingress, frame, partial);
+		if (typeof decision === 'object' && 'refuse' in decision) {
+			const guest = this.#macOf(ingress);
+			const complaint = this.#router.complaint(frame, decision.refuse, ingress, guest);
+			return complaint ? [{ edge: ingress, frame: complaint }] : [];
+		}
+		if (typeof decision === 'object' && 'fragments' in decision)
+			return (decision.fragments === 'wait' ? [] : decision.fragments).map(fragment => ({
+				edge: WIRE,
+				frame: fragment,
+			}));
 		return typeof decision === 'object' && 'to' in decision
 			? [{ edge: decision.to, frame: decision.frame }]
 			: [];
@@ -335,6 +402,14 @@ export class NaiveForwarder {
 		const { flag, host, master, slaves } = this.#topology;
 		const parsed = parse(frame);
 		const copy = parsed.link.group ? frame : withDestination(frame, groupMacOf(frame));
+		const { multicastSlave = 0 } = this.#topology;
+		if (!this.#l2) {
+			const nominated = slaves.find(({ edge }) => edge === multicastSlave);
+			if (!nominated || asksServers(parsed)) return [];
+			return [
+				{ edge: nominated.edge, frame: nominated.learns ? copy : withoutAutonomy(copy, parsed, partial) },
+			];
+		}
 		const out: Output[] = [];
 		if (ingress > HOST) {
 			const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
@@ -376,6 +451,7 @@ export class NaiveForwarder {
 	/** Whom it is for, or else whose address it takes, hears of it. */
 	#conflict(frame: Uint8Array): Output[] {
 		const packet = parse(frame) as ArpPacket;
+		if (!this.#l2) return [];
 		const target = this.book.ownerOf(packet.target);
 		const owner = target > HOST ? target : this.book.ownerOf(packet.sender);
 		const namesMaster = packet.targetMac === plain(this.#topology.master);
@@ -463,6 +539,16 @@ function words(bytes: Uint8Array): number {
 	return sum;
 }
 
+/** ICMP type 5 in a first fragment, or type 137 of ICMPv6 that is plain to see. */
+function isRedirect(frame: Uint8Array): boolean {
+	const parsed = parse(frame);
+	if (parsed.kind === 'ipv6') return typeof parsed.nd === 'object' && parsed.nd.type === 137;
+	const header = ((frame[14] as number) & 15) * 4;
+	const length = (frame[16] as number) * 256 + (frame[17] as number);
+	const offset = ((frame[20] as number) & 0x1f) | (frame[21] as number);
+	return frame[23] === 1 && offset === 0 && header < length && frame[14 + header] === 5;
+}
+
 function isUnicast4(address: string): boolean {
 	const first = Number.parseInt(address.slice(0, 2), 16);
 	return first !== 0 && first !== 127 && first < 224;
@@ -496,6 +582,8 @@ function sourceOf(frame: Uint8Array): string {
 
 function nameOf(decision: Decision): string {
 	if (typeof decision === 'string') return decision === 'ignore' ? decision : `slow: ${decision}`;
+	if ('refuse' in decision) return `refuse: ${decision.refuse}`;
+	if ('fragments' in decision) return 'slow: fragment';
 	if ('drop' in decision) return `drop: ${decision.drop}`;
 	if ('claim' in decision) return 'slow: claim';
 	return decision.to === WIRE ? 'wire' : decision.to === HOST ? 'host' : `edge ${decision.to}`;

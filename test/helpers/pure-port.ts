@@ -7,7 +7,13 @@ import { applyChange } from '../../src/datapath/apply-change.js';
 import { type Counters, STRIDE } from '../../src/datapath/counters.js';
 import { forward } from '../../src/datapath/forward/forward.js';
 import type { Report, StateChange } from '../../src/datapath/messages.js';
-import { type FlagName, type PermissionName, PortState } from '../../src/datapath/port-state.js';
+import {
+	type FlagName,
+	type ModeName,
+	type PermissionName,
+	PortState,
+} from '../../src/datapath/port-state.js';
+import type { Hop } from '../../src/datapath/routing/routing.js';
 import { type FrameSink, SlowPath, type SlowPathCommand } from '../../src/datapath/slowpath/slowpath.js';
 import { EDGES_MAX, IGNORE, verdictName } from '../../src/datapath/verdict.js';
 
@@ -19,6 +25,15 @@ export interface Topology {
 	slaves: readonly { edge: number; mac: string; learns: boolean; allow?: readonly PermissionName[] }[];
 	addresses: readonly { address: string; edge: number; origin: 'static' | 'learned' | 'host' }[];
 	quota?: Quota;
+	/** `l2` where none is given; the rest matters in the others only. */
+	mode?: ModeName;
+	routes?: readonly { prefix: string; hop: Hop }[];
+	/** Neighbours on the wire, as the host knows them. */
+	neighbours?: readonly { address: string; mac: string }[];
+	/** What ICMP errors come from. */
+	sources?: { ipv4?: string; ipv6?: string };
+	/** Edge of the slave that gets multicast all the same. */
+	multicastSlave?: number;
 }
 
 export interface Output {
@@ -67,6 +82,7 @@ export class PurePort {
 			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns, allow });
 			this.command({ kind: 'live', edge, live: true });
 		}
+		this.#route(topology);
 		const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);
 		this.command({ kind: 'host-addresses', addresses: hosts });
 		for (const { address, edge, origin } of addresses) {
@@ -78,10 +94,16 @@ export class PurePort {
 	/**
 	 * Takes one frame all the way.
 	 * @param partial whether its virtio header says that the checksum is still to be completed.
+	 * @param checksum where, if it matters.
 	 * @throws Error if a frame that isn't for exactly one edge was changed before the slow path had it.
 	 */
-	receive(ingress: number, bytes: Uint8Array, partial = false): Outcome {
-		const frame = memoryWith(bytes, partial);
+	receive(
+		ingress: number,
+		bytes: Uint8Array,
+		partial = false,
+		checksum?: { start: number; offset: number },
+	): Outcome {
+		const frame = memoryWith(bytes, partial, checksum);
 		const first = forward(this.state, frame, HEADROOM, bytes.length, ingress);
 		const verdict = verdictName(first);
 		if (first >= 0 && first < EDGES_MAX) {
@@ -104,6 +126,13 @@ export class PurePort {
 		return this.#slowPath.obey({ ...command, id: 0 });
 	}
 
+	/** @returns what leaves because of what is done. */
+	during(action: () => unknown): Output[] {
+		this.#sent = [];
+		action();
+		return this.#taken();
+	}
+
 	/** Lets what is due by `now` happen. @returns what left. */
 	tick(): Output[] {
 		this.#sent = [];
@@ -113,6 +142,16 @@ export class PurePort {
 
 	close(): void {
 		this.#slowPath.close();
+	}
+
+	#route({ mode, routes = [], neighbours = [], sources, multicastSlave }: Topology): void {
+		if (mode !== undefined) this.#change({ kind: 'mode', mode });
+		if (multicastSlave !== undefined) this.#change({ kind: 'multicast-slave', edge: multicastSlave });
+		if (sources !== undefined) this.#change({ kind: 'sources', ...sources });
+		this.#change({ kind: 'routes', add: [...routes], remove: [] });
+		for (const [index, neighbour] of neighbours.entries()) {
+			this.#change({ kind: 'neighbour', slot: index + 1, ...neighbour });
+		}
 	}
 
 	#change(change: StateChange): void {
@@ -137,10 +176,11 @@ type Request = SlowPathCommand extends infer C ? (C extends { id: number } ? Omi
 
 const nowhere = { setInterface: () => undefined };
 
-function memoryWith(bytes: Uint8Array, partial: boolean): DataView {
+function memoryWith(bytes: Uint8Array, partial: boolean, checksum = { start: 0, offset: 0 }): DataView {
 	const memory = new Uint8Array(HEADROOM + bytes.length);
 	memory.set(bytes, HEADROOM);
 	memory[HEADROOM - 10] = partial ? 1 : 0;
+	new Uint16Array(memory.buffer, HEADROOM - 4, 2).set([checksum.start, checksum.offset]);
 	return new DataView(memory.buffer);
 }
 

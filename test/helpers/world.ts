@@ -10,7 +10,8 @@
  * and has nothing yet; vm4 learns and has some already. Plain data: whoever drives the table, in this process,
  * over real TAPs or in the kernel, builds the same port from it.
  */
-import { type FlagName, flagNumbers, PortState } from '../../src/datapath/port-state.js';
+import { type FlagName, flagNumbers, type ModeName, PortState } from '../../src/datapath/port-state.js';
+import type { Hop } from '../../src/datapath/routing/routing.js';
 import { EDGE_HOST } from '../../src/datapath/verdict.js';
 import type { Topology } from './pure-port.js';
 
@@ -49,15 +50,72 @@ export function addressesOf({ ipv4, ipv6, linkLocal }: Station): string[] {
 	return [ipv4, ipv6, linkLocal];
 }
 
+/** Somebody behind the gateway, and somebody on another network of the host's. */
+export const server: Station = { ...station(gateway.mac, '100.64.0.9', '2001:db8:2::9', 'fe80::9') };
+export const inner: Station = { ...station(MASTER, '203.0.113.9', '2001:db8:3::9', 'fe80::9') };
+
+/**
+ * How the host of the standard port routes in l3, as `ip route` says it: the words behind the prefix, and what they
+ * come to. Everything else has no route.
+ */
+export const standardRoutes: readonly { prefix: string; words: string; hop: Hop }[] = [
+	{ prefix: '192.0.2.0/24', words: '', hop: { to: 'wire' } },
+	{ prefix: '192.0.2.255/32', words: '', hop: { to: 'not-routed' } },
+	wire('100.64.0.0/24', gateway.ipv4),
+	wire('100.64.1.0/24', gateway.ipv4, 600),
+	{ prefix: '203.0.113.0/24', words: 'dev other', hop: { to: 'host' } },
+	...nowhere('198.51.100.0/28', 'unreachable', 'unreachable'),
+	...nowhere('198.51.100.16/28', 'prohibit', 'prohibited'),
+	...nowhere('198.51.100.32/28', 'blackhole', 'blackhole'),
+	{ prefix: '2001:db8:1::/64', words: '', hop: { to: 'wire' } },
+	wire('2001:db8:2::/64', gateway.linkLocal),
+	wire('2001:db8:2:1::/64', gateway.linkLocal, 1280),
+	{ prefix: '2001:db8:3::/64', words: 'dev other', hop: { to: 'host' } },
+	...nowhere('2001:db8:4::/64', 'unreachable', 'no-route'),
+	...nowhere('2001:db8:5::/64', 'prohibit', 'prohibited'),
+	...nowhere('2001:db8:6::/64', 'blackhole', 'blackhole'),
+];
+
+/** Whom the host knows on the wire. */
+export const standardNeighbours: readonly { address: string; mac: string }[] = [gateway, laptop].flatMap(
+	known => addressesOf(known).map(address => ({ address, mac: known.mac })),
+);
+
+function wire(prefix: string, gateway: string, mtu?: number): { prefix: string; words: string; hop: Hop } {
+	const words = `via ${gateway} dev eth0${mtu === undefined ? '' : ` mtu ${mtu}`}`;
+	return { prefix, words, hop: { to: 'wire', gateway, ...(mtu === undefined ? {} : { mtu }) } };
+}
+
+function nowhere(prefix: string, type: string, to: Hop['to']): { prefix: string; words: string; hop: Hop }[] {
+	return [{ prefix, words: type, hop: { to } }];
+}
+
 /** The port as a list of who is there and who owns what. */
-export function standardTopology(flag: FlagName = 'bridge', withHost = true): Topology {
+export function standardTopology(
+	flag: FlagName = 'bridge',
+	withHost = true,
+	mode: ModeName = 'l2',
+	multicastSlave?: SlaveName,
+): Topology {
 	const ofHost = addressesOf(host).map(address => ({ address, edge: EDGE_HOST, origin: 'host' as const }));
 	const ofSlaves = slaves
 		.filter(({ owns }) => owns)
 		.flatMap(slave =>
 			addressesOf(slave).map(address => ({ address, edge: slave.edge, origin: 'static' as const })),
 		);
-	return { master: MASTER, host: withHost, flag, slaves, addresses: [...ofHost, ...ofSlaves] };
+	const nominated = slaves.find(({ name }) => name === multicastSlave)?.edge;
+	return {
+		master: MASTER,
+		host: withHost,
+		flag,
+		slaves,
+		addresses: [...ofHost, ...ofSlaves],
+		mode,
+		routes: standardRoutes,
+		neighbours: standardNeighbours,
+		sources: { ipv4: host.ipv4, ipv6: host.ipv6 },
+		...(nominated === undefined ? {} : { multicastSlave: nominated }),
+	};
 }
 
 /** The port as a forwarder's thread sees it. */

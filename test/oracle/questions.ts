@@ -17,7 +17,9 @@ export interface Question {
 }
 
 const tableCases = Object.entries(rooms).flatMap(([room, cases]) =>
-	cases.map(one => ({ one, class: room === 'flags' ? (one.flag ?? room) : room })),
+	cases
+		.filter(({ mode = 'l2' }) => mode === 'l2')
+		.map(one => ({ one, class: room === 'flags' ? (one.flag ?? room) : room })),
 );
 
 /** In the report's order. */

@@ -8,16 +8,19 @@ import {
 	guestGroupsFilter,
 	hostGroupsFilter,
 	masterDropFilter,
+	masterQuestionsFilter,
 	masterRingFilter,
 	slaveDropFilter,
 	slaveRingFilter,
 } from '../../src/datapath/filter/programs.js';
 import { rangesOf, searchRanges } from '../../src/datapath/filter/search.js';
 import { parseMac } from '../../src/wire/ethernet.js';
+import { arpRequest, multicast4, packet4, packet6, solicit } from '../cases/traffic.js';
 import { load } from '../helpers/classic-bpf-machine.js';
 import { hex, readable } from '../helpers/describe.js';
 import { PurePort } from '../helpers/pure-port.js';
 import { check, numbers, seed } from '../helpers/seed.js';
+import { gateway, host, MASTER, vm1 } from '../helpers/world.js';
 import { scenes } from './random-port.js';
 
 const DROP = 2;
@@ -95,6 +98,20 @@ test('a filter for nobody takes nothing', t => {
 	t.is(load(masterDropFilter([]))({ bytes: new Uint8Array(60) }), PASS);
 });
 
+test('in l3s the master gives us questions about guests, and their packets to the host', t => {
+	const machine = load(masterQuestionsFilter([vm1.ipv4, vm1.ipv6].map(keyOf)));
+	const takes = (frame: Uint8Array): boolean => machine({ bytes: frame }) > 65535;
+	const toMaster = { destination: MASTER };
+	t.true(takes(arpRequest(gateway, vm1.ipv4, toMaster)));
+	t.false(takes(arpRequest(gateway, host.ipv4, toMaster)));
+	t.true(takes(solicit(gateway, vm1.ipv6, toMaster, { destination: vm1.ipv6 })));
+	t.false(takes(solicit(gateway, host.ipv6, toMaster, { destination: host.ipv6 })));
+	t.false(takes(packet4(gateway, vm1, toMaster)));
+	t.false(takes(packet6(gateway, vm1, toMaster)));
+	t.true(takes(multicast4(gateway, '224.0.0.251')));
+	t.true(takes(multicast4(gateway, '224.0.0.251', toMaster)), 'as access points turn it into unicast');
+});
+
 test('nothing that a slave sends passes its TAP', t => {
 	t.is(load(slaveDropFilter())({ bytes: new Uint8Array(0) }), DROP);
 });
@@ -161,7 +178,8 @@ test('the ring of the master misses nothing that the forwarder would want', t =>
 			const guests = topology.addresses
 				.filter(({ edge, address }) => edge > 1 && port.state.ownerOf(address) === edge)
 				.map(({ address }) => keyOf(address));
-			const machine = load(masterRingFilter(guests, most));
+			const filter = topology.mode === 'l3s' ? masterQuestionsFilter : masterRingFilter;
+			const machine = load(filter(guests, most));
 			try {
 				for (const { frame, partial } of events) {
 					if (frame.length < 14 || isCrossedSolicitation(frame)) continue;

@@ -11,22 +11,30 @@ import { NaiveForwarder } from '../helpers/naive-forwarder.js';
 import { type Outcome, PurePort } from '../helpers/pure-port.js';
 import { check } from '../helpers/seed.js';
 import { MASTER, standardPort, vm1 } from '../helpers/world.js';
-import { type Scene, scenes } from './random-port.js';
+import { routedScenes, type Scene, scenes } from './random-port.js';
 
-test('the forwarder decides as its slow twin does, and every byte that leaves is the same', t => {
-	check(
-		t,
-		fc.property(scenes(), scene => {
-			const twin = new NaiveForwarder(scene.topology);
-			play(scene, (event, outcome) => {
-				const expected = twin.receive(event.ingress, event.frame, event.partial);
-				if (inWords(outcome) === inWords(expected)) return;
-				throw new Error(`${readable(event.frame)}forwarder: ${inWords(outcome)}\ntwin: ${inWords(expected)}`);
-			});
-		}),
-		1500,
-	);
-});
+for (const [what, some] of [
+	['on any port', scenes()],
+	['with much to route', routedScenes()],
+] as const)
+	test(`the forwarder decides as its slow twin does, and every byte that leaves is the same: ${what}`, t => {
+		check(
+			t,
+			fc.property(some, scene => {
+				const twin = new NaiveForwarder(scene.topology);
+				play(scene, (event, outcome) => {
+					const expected = twin.receive(event.ingress, event.frame, event.partial);
+					// Whoever cuts a packet must complete its sum, and a random one says nothing of where it is.
+					if (event.partial && expected.verdict === 'slow: fragment') return;
+					if (inWords(outcome) === inWords(expected)) return;
+					throw new Error(
+						`${readable(event.frame)}forwarder: ${inWords(outcome)}\ntwin: ${inWords(expected)}`,
+					);
+				});
+			}),
+			1500,
+		);
+	});
 
 test('nothing reaches the wire with a MAC that is not the master’s', t => {
 	check(
@@ -49,7 +57,10 @@ test('nothing comes back to its sender but an answer in the host’s name, and `
 		fc.property(scenes(), scene => {
 			play(scene, ({ ingress, frame }, { final, out }) => {
 				const toSlaves = out.filter(({ edge }) => edge > 1);
-				const back = toSlaves.some(({ edge }) => edge === ingress) && final !== 'slow: answer';
+				const back =
+					toSlaves.some(({ edge }) => edge === ingress) &&
+					final !== 'slow: answer' &&
+					!isComplaint(final, out);
 				const across =
 					scene.topology.flag === 'private' && ingress > 1 && toSlaves.some(({ edge }) => edge !== ingress);
 				if (back || across) throw new Error(`${readable(frame)}${final}`);
@@ -149,6 +160,13 @@ function play(
 	} finally {
 		port.close();
 	}
+}
+
+/** One ICMP error about a frame that was dropped. */
+function isComplaint(final: string, out: Outcome['out']): boolean {
+	const [only] = out;
+	const protocol = only && (only.frame[12] === 8 ? only.frame[23] : only.frame[20]);
+	return final.startsWith('drop: ') && out.length === 1 && (protocol === 1 || protocol === 58);
 }
 
 function inWords({ verdict, final, out }: Outcome): string {

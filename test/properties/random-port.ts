@@ -1,5 +1,6 @@
 /** Random topologies and frames, drawn from small pools so that MACs, addresses and owners meet often. */
 import fc from 'fast-check';
+import type { Hop } from '../../src/datapath/routing/routing.js';
 import {
 	advertisement,
 	arp,
@@ -77,6 +78,30 @@ const unicast6 = [
 ];
 const odd6 = ['::', '::1', '::ffff:c000:201', 'ff02::1', 'ff02::1:ff00:11', 'febf::1', 'fec0::1'];
 
+const prefixes = [
+	...[
+		'0.0.0.0/0',
+		'192.0.2.0/24',
+		'192.0.2.8/29',
+		'192.0.2.12/32',
+		'10.0.0.0/8',
+		'223.0.0.0/8',
+		'192.0.0.0/6',
+	],
+	...[
+		'::/0',
+		'2001:db8:1::/64',
+		'2001:db8::/32',
+		'2001:db8:1::10/124',
+		'2001:db8:2::11/128',
+		'2001:db8:2::/33',
+	],
+];
+
+/** Of nobody on the port, so that what is for them is routed. */
+const afar4 = ['10.9.9.9', '192.0.2.9', '10.9.9.9', '192.0.2.9'];
+const afar6 = ['2001:db8:1::1f', '2001:db8:9::9', '2001:db8:1::1f', '2001:db8:9::9'];
+
 const edges = [2, 3, 4, 700];
 
 /** Everybody who may send: the wire, the host, and each slave. */
@@ -101,6 +126,63 @@ export function scenes(maxEvents = 10): fc.Arbitrary<Scene> {
 	);
 }
 
+/** Honest unicast from one slave to somebody who has to be reached by a route: the wire most of the time. */
+export function routedScenes(): fc.Arbitrary<Scene> {
+	const [mac, own4, own6] = [guestMacs[0] as string, '192.0.2.11', '2001:db8:1::11'];
+	const known = [...afar4, '192.0.2.1', ...afar6, 'fe80::1', '2001:db8:1::1'];
+	const neighbours = [...new Set(known)].map((address, index) => ({
+		address,
+		mac: `02:00:00:00:01:${10 + index}`,
+	}));
+	const topology = fc.record({
+		master: fc.constant(MASTER),
+		host: fc.boolean(),
+		flag: fc.constantFrom('bridge' as const, 'private' as const, 'vepa' as const),
+		slaves: fc.constant([{ edge: 2, mac, learns: false }]),
+		addresses: fc.constant([own4, own6].map(address => ({ address, edge: 2, origin: 'static' as const }))),
+		mode: fc.constant('l3' as const),
+		routes: fc.uniqueArray(fc.record({ prefix: fc.constantFrom(...prefixes), hop: hops() }), {
+			selector: ({ prefix }) => prefix,
+			minLength: 6,
+			maxLength: prefixes.length,
+		}),
+		neighbours: fc.subarray(neighbours, { minLength: neighbours.length - 2 }),
+		sources: fc.constant({ ipv4: '192.0.2.2', ipv6: '2001:db8:1::2' }),
+	});
+	const hop = fc.oneof(
+		{ weight: 6, arbitrary: fc.nat(255) },
+		{ weight: 1, arbitrary: fc.constantFrom(0, 1, 2) },
+	);
+	const data = fc.nat(200).map(length => new Uint8Array(length).fill(length));
+	const four = fc
+		.record({
+			to: fc.constantFrom(...afar4),
+			ttl: hop,
+			fragment: fc.constantFrom(0, 0x4000, 0x2000, 0x10),
+			data,
+		})
+		.map(({ to, data: bytes, ...header }) =>
+			ipv4({ source: own4, destination: to, ...header }, udp(1, 2, bytes)),
+		);
+	const six = fc
+		.record({ to: fc.constantFrom(...afar6), hopLimit: hop, data })
+		.map(({ to, hopLimit, data: bytes }) =>
+			ipv6({ source: own6, destination: to, hopLimit }, tcp(1, 2, bytes)),
+		);
+	const event = fc
+		.tuple(fc.oneof(four, six), fc.nat(0xffff))
+		.map(([packet, sum]) =>
+			ethernet({ source: mac, destination: MASTER }, packet.type === 0x0800 ? spoiled(packet, sum) : packet),
+		)
+		.map(frame => ({ ingress: 2, frame, partial: false }));
+	return fc.record({ topology, events: fc.array(event, { minLength: 1, maxLength: 8 }) });
+}
+
+/** Now and then any checksum at all: routing must not make a wrong one right, nor the other way round. */
+function spoiled(packet: Packet, sum: number): Packet {
+	return sum % 4 > 0 ? packet : { ...packet, bytes: patched(packet.bytes, 10, [sum >> 8, sum & 0xff]) };
+}
+
 function topologies(): fc.Arbitrary<Topology> {
 	const slaves = fc.subarray(edges).chain(chosen =>
 		fc.tuple(
@@ -113,7 +195,18 @@ function topologies(): fc.Arbitrary<Topology> {
 			),
 		),
 	);
-	return slaves.chain(present => {
+	const ways = fc.record({
+		mode: fc.constantFrom('l2' as const, 'l2' as const, 'l3' as const, 'l3' as const, 'l3s' as const),
+		routes: fc.uniqueArray(fc.record({ prefix: fc.constantFrom(...prefixes), hop: hops() }), {
+			selector: ({ prefix }) => prefix,
+			maxLength: prefixes.length,
+		}),
+		neighbours: fc
+			.subarray([...new Set([...unicast4, ...afar4, ...unicast6, ...afar6])])
+			.map(known => known.map((address, index) => ({ address, mac: `02:00:00:00:01:${10 + index}` }))),
+		sources: fc.constantFrom({}, { ipv4: '192.0.2.2' }, { ipv4: '192.0.2.2', ipv6: '2001:db8:1::2' }),
+	});
+	return fc.tuple(slaves, ways).chain(([present, way]) => {
 		const owner = fc.constantFrom(1, ...present.flatMap(({ edge }) => [edge, edge]));
 		const owned = fc.record({
 			address: fc.constantFrom(...unicast4, ...unicast6),
@@ -121,8 +214,11 @@ function topologies(): fc.Arbitrary<Topology> {
 			learned: fc.boolean(),
 		});
 		return fc.record({
+			...Object.fromEntries(Object.entries(way).map(([key, value]) => [key, fc.constant(value)])),
+			multicastSlave: fc.constantFrom(0, ...present.map(({ edge }) => edge)),
 			master: fc.constant(MASTER),
-			host: fc.boolean(),
+			// l3s is refused without the host.
+			host: way.mode === 'l3s' ? fc.constant(true) : fc.boolean(),
 			flag: fc.constantFrom('bridge' as const, 'private' as const, 'vepa' as const),
 			slaves: fc.constant(present),
 			addresses: fc
@@ -137,6 +233,24 @@ function topologies(): fc.Arbitrary<Topology> {
 			quota: fc.constant({ 4: 2, 6: 3 }),
 		});
 	});
+}
+
+/** MTUs are so small that short frames are too long for them. */
+function hops(): fc.Arbitrary<Hop> {
+	return fc
+		.record({
+			to: fc.constantFrom(
+				...(['wire', 'wire', 'wire', 'wire', 'host', 'no-route', 'unreachable', 'prohibited'] as const),
+				...(['blackhole', 'not-routed'] as const),
+			),
+			gateway: fc.constantFrom(undefined, undefined, '192.0.2.1', 'fe80::1', '2001:db8:1::1'),
+			mtu: fc.constantFrom(undefined, undefined, undefined, 44, 48, 68, 1280),
+		})
+		.map(({ to, gateway, mtu }) => ({
+			to,
+			...(gateway === undefined ? {} : { gateway }),
+			...(mtu === undefined ? {} : { mtu }),
+		}));
 }
 
 /** Mostly from who it says it is, to somebody who exists, and whole: lies and damage are for the rest. */
@@ -167,8 +281,8 @@ function events({ slaves, addresses }: Topology): fc.Arbitrary<Event> {
 function packets(mac: string, owned: readonly string[]): fc.Arbitrary<Packet> {
 	const own4 = owned.filter(address => address.includes('.'));
 	const own6 = owned.filter(address => address.includes(':'));
-	const [from4, to4] = [addressLike(own4, unicast4, odd4), addressLike([], unicast4, odd4)];
-	const [from6, to6] = [addressLike(own6, unicast6, odd6), addressLike([], unicast6, odd6)];
+	const [from4, to4] = [addressLike(own4, unicast4, odd4), addressLike([], [...unicast4, ...afar4], odd4)];
+	const [from6, to6] = [addressLike(own6, unicast6, odd6), addressLike([], [...unicast6, ...afar6], odd6)];
 	const anyMac = fc.oneof(
 		{ weight: 8, arbitrary: fc.constant(mac) },
 		{ weight: 1, arbitrary: fc.constantFrom(...macs) },
@@ -186,13 +300,20 @@ function packets(mac: string, owned: readonly string[]): fc.Arbitrary<Packet> {
 		.record({
 			source: from4,
 			destination: to4,
-			fragment: fc.constantFrom(0, 0, 0, 0x2000, 0x10),
+			ttl: fc.constantFrom(64, 64, 64, 2, 1, 0),
+			fragment: fc.constantFrom(0, 0, 0, 0x4000, 0x2000, 0x10),
 			options: fc.constantFrom(0, 0, 8).map(length => new Uint8Array(length)),
 			upper: fc.constantFrom(...uppers4),
 		})
 		.map(({ upper, ...header }) => ipv4(header, upper));
 	const plain6 = fc
-		.record({ source: from6, destination: to6, extensions: extensions(), upper: fc.constantFrom(...uppers6) })
+		.record({
+			source: from6,
+			destination: to6,
+			hopLimit: fc.constantFrom(64, 64, 64, 2, 1, 0),
+			extensions: extensions(),
+			upper: fc.constantFrom(...uppers6),
+		})
 		.map(({ upper, ...header }) => ipv6(header, upper));
 	const discovery = fc
 		.record({
@@ -298,6 +419,7 @@ const uppers4 = [
 	udp(),
 	tcp(),
 	icmp(),
+	...[3, 5, 11, 12, 19].map(type => icmp(type)),
 	igmp('224.0.0.251'),
 	udp(68, 67),
 	udp(67, 68),
@@ -308,6 +430,8 @@ const uppers6 = [
 	udp(),
 	tcp(),
 	icmpv6(128),
+	icmpv6(1),
+	icmpv6(127),
 	icmpv6(143),
 	raw(59),
 	raw(58),

@@ -17,20 +17,23 @@ interface SetOptions {
 	flag?: Flag;
 	offload?: string;
 	ageing?: number;
+	/** false: `--no-multicast-slave`. */
+	multicastSlave?: string | false;
 }
 
 export async function set(
 	name: string,
-	{ json = false, ip, limit, mode, flag, offload, ageing }: SetOptions,
+	{ json = false, ip, limit, mode, flag, offload, ageing, multicastSlave }: SetOptions,
 ): Promise<void> {
-	const forMaster = { mode, flag, offload, ageing };
+	const nominated = multicastSlave === false ? null : multicastSlave;
+	const forMaster = { mode, flag, offload, ageing, multicastSlave: nominated };
 	const master = Object.values(forMaster).some(value => value !== undefined);
 	if (master === (ip !== undefined || limit !== undefined)) {
 		throw new IpvtapError(
 			'usage',
 			`ipvtap set: ${master ? '--ip and --limit are for slaves, the other options are for masters' : 'nothing to change is given'}`,
 			{
-				hint: 'a slave: --ip +A, --ip -A, --limit KEY=VALUE; a master: --mode, --flag, --offload, --ageing; see: ipvtap set --help',
+				hint: 'a slave: --ip +A, --ip -A, --limit KEY=VALUE; a master: --mode, --flag, --offload, --ageing, --multicast-slave; see: ipvtap set --help',
 			},
 		);
 	}

@@ -66,6 +66,7 @@ function masterText(master: Master): string {
 		['offload', master.offload],
 		['ageing', `${master.ageing} s`],
 		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
+		['multicast', master.multicastSlave],
 		['MAC', master.mac],
 		['MTU', String(master.mtu)],
 		['slaves', String(master.slaves)],

@@ -12,16 +12,18 @@ interface UpOptions {
 	offload?: string;
 	backlog?: number;
 	ageing?: number;
+	multicastSlave?: string;
 	host: boolean;
 }
 
 export async function up(
 	name: string,
-	{ json = false, mode, flag, offload, backlog, ageing, host }: UpOptions,
+	{ json = false, mode, flag, offload, backlog, ageing, multicastSlave, host }: UpOptions,
 ): Promise<void> {
 	checkInterfaceName(name);
 	// Only what was said: what is left out stays as it is if the master is up already.
-	const body = { mode, flag, offload, backlogFrames: backlog, ageing, ...(host ? {} : { host }) };
+	const settings = { mode, flag, offload, backlogFrames: backlog, ageing, multicastSlave };
+	const body = { ...settings, ...(host ? {} : { host }) };
 	const master = await ask<Master>(readConfig(), 'PUT', `/v1/masters/${encodeURIComponent(name)}`, body);
 	for (const text of master.warnings ?? []) warn(text);
 	const reach = master.host === null ? 'without the host' : `with the host on ${master.host}`;

@@ -19,6 +19,7 @@ export const masterBody = z.strictObject({
 	host: z.boolean().optional(),
 	backlogFrames: z.int().min(1).max(1_000_000).optional(),
 	ageing: ageing.optional(),
+	multicastSlave: z.string().max(255).optional(),
 });
 
 /** `PATCH /v1/masters/:name`. */
@@ -27,6 +28,8 @@ export const masterChange = z.strictObject({
 	flag: z.enum(flags).optional(),
 	offload: offload.optional(),
 	ageing: ageing.optional(),
+	/** null: nobody. */
+	multicastSlave: z.string().max(255).nullable().optional(),
 });
 
 /**

@@ -21,6 +21,7 @@ import {
 	type SlowPathSetup,
 	type StateChange,
 } from '../../datapath/messages.js';
+import { NEIGHBOURS_MAX } from '../../datapath/routing/neighbours.js';
 import { BACKLOG_BYTES, BACKLOG_CONTROL_WORDS } from '../../datapath/slowpath/backlog.js';
 import { asIpvtapError, IpvtapError } from '../../errors.js';
 import { closeFd, openEvent, signalEvent } from '../../sys/fd.js';
@@ -65,7 +66,10 @@ export class FrameThreads extends EventEmitter<{
 	groups: [GroupsReport];
 	failed: [IpvtapError];
 	jammed: [RingName];
+	resolve: [address: string];
 }> {
+	/** A byte per neighbour, set by who sends to it. */
+	readonly neighboursUsed: Uint8Array;
 	/** One block per thread. */
 	readonly counters: readonly Counters[];
 	readonly #options: FrameThreadsOptions;
@@ -91,6 +95,7 @@ export class FrameThreads extends EventEmitter<{
 			new Float64Array(this.#shared.forwarderCounters),
 			new Float64Array(this.#shared.slowPathCounters),
 		];
+		this.neighboursUsed = new Uint8Array(this.#shared.neighboursUsed);
 		this.#senders = [openSender(), openSender(FRAME_MARK)];
 		const control = new MessageChannel();
 		const forwarder = new MessageChannel();
@@ -209,6 +214,10 @@ export class FrameThreads extends EventEmitter<{
 			this.emit('address', report);
 			return;
 		}
+		if (report.kind === 'resolve') {
+			this.emit('resolve', report.address);
+			return;
+		}
 		if (report.kind === 'duplicate') {
 			this.emit('duplicate', report);
 			return;
@@ -250,6 +259,7 @@ function sharedSetup(backlogAddress: bigint, backlogFrames: number): SharedSetup
 		doorbells: new SharedArrayBuffer(DOORBELL_WORDS * 4),
 		forwarderEvent: openEvent(),
 		slowPathEvent: openEvent(),
+		neighboursUsed: new SharedArrayBuffer(NEIGHBOURS_MAX),
 		// Guests must not be able to foresee it, or they could choose addresses that collide.
 		seed: crypto.getRandomValues(new Int32Array(1))[0] as number,
 	};

@@ -7,6 +7,7 @@ import { type AddressKey, keyOf } from '../../datapath/address-key.js';
 import { INSTRUCTIONS_MAX } from '../../datapath/filter/classic-bpf.js';
 import {
 	masterDropFilter,
+	masterQuestionsFilter,
 	masterRingFilter,
 	slaveDropFilter,
 	slaveRingFilter,
@@ -36,6 +37,8 @@ export class Shield {
 	readonly #chunks: Map<string, AddressKey>[] = [];
 	/** Group MACs that the master's ring is to receive; undefined: all. */
 	#groups: readonly string[] | undefined;
+	/** Whether the host's stack takes what is for the guests' addresses. */
+	#left = false;
 	/** Devices whose clsact we made, and so take away again. */
 	readonly #made = new Set<number>();
 
@@ -80,6 +83,14 @@ export class Shield {
 		this.#made.delete(ifindex);
 	}
 
+	/** From now on what is for the guests' addresses is the host's, or is ours again. */
+	leaveAddresses(left: boolean): void {
+		if (left === this.#left) return;
+		this.#left = left;
+		this.#filterMaster();
+		for (const index of this.#chunks.keys()) this.#writeChunk(index);
+	}
+
 	addAddress(address: string): void {
 		if (this.#chunkOf(address) !== undefined) return;
 		let index = this.#chunks.findIndex(({ size }) => size < CHUNK);
@@ -117,7 +128,7 @@ export class Shield {
 
 	#writeChunk(index: number): void {
 		const addresses = [...(this.#chunks[index]?.values() ?? [])];
-		if (addresses.length === 0) {
+		if (addresses.length === 0 || this.#left) {
 			deleteFilter(this.#master, 'ingress', key(index));
 			return;
 		}
@@ -131,7 +142,10 @@ export class Shield {
 
 	#filterMaster(): void {
 		const addresses = this.#chunks.flatMap(chunk => [...chunk.values()]);
-		attachShortest(this.#masterSocket, most => masterRingFilter(addresses, most, this.#groups));
+		const [left, groups] = [this.#left, this.#groups];
+		attachShortest(this.#masterSocket, most =>
+			left ? masterQuestionsFilter(addresses, most) : masterRingFilter(addresses, most, groups),
+		);
 	}
 
 	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */

@@ -135,6 +135,36 @@ function wantedGroups(groups: readonly string[], addresses: readonly AddressKey[
 	];
 }
 
+/**
+ * The same where the host's stack takes what is for the guests (mode l3s), and only the questions about their
+ * addresses are ours, in unicast too: a neighbour that wants to know whether we still live asks nobody else.
+ */
+export function masterQuestionsFilter(addresses: readonly AddressKey[], most = 250): Uint8Array {
+	const ipv4 = searchRanges(rangesOf(lastWords(addresses, 4), most), TAKE, LEAVE);
+	const ipv6 = searchRanges(rangesOf(lastWords(addresses, 6), most), TAKE, LEAVE);
+	return assemble([
+		...ifTagged(LEAVE),
+		loadWord(ANCILLARY_MARK),
+		...ifEqual(FRAME_MARK, LEAVE),
+		loadByte(0),
+		...ifSet(1, TAKE),
+		loadHalf(ETH_TYPE),
+		// As above.
+		...ifEqual(ETHERTYPE_ARP, [loadWord(ARP_TARGET), ...ifEqual(0, TAKE), ...ipv4]),
+		...ifEqual(ETHERTYPE_IPV4, [loadWord(IPV4_TARGET), ...ifAtLeast(FIRST_IPV4_GROUP, TAKE), ...LEAVE]),
+		...ifEqual(ETHERTYPE_IPV6, [
+			loadByte(IPV6_TARGET),
+			...ifEqual(0xff, TAKE),
+			loadByte(ETHERNET_HEADER + IPV6_NEXT_HEADER),
+			...ifEqual(PROTOCOL_ICMPV6, [
+				loadByte(ETHERNET_HEADER + IPV6_HEADER),
+				...ifEqual(NEIGHBOUR_SOLICITATION, [loadWord(IPV6_TARGET + 12), ...ipv6]),
+			]),
+		]),
+		...LEAVE,
+	]);
+}
+
 /** TC ingress of a slave's TAP: nothing that a guest sends reaches the host's stack by itself. */
 export function slaveDropFilter(): Uint8Array {
 	return assemble(SHOT);

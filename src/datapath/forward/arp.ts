@@ -12,8 +12,9 @@ import {
 	ARP_TARGET_IP,
 	ARP_TARGET_MAC,
 	isEthernetArp,
+	isIpv4Group,
 } from '../../wire/ip.js';
-import type { PortState } from '../port-state.js';
+import { MODE_L2, type PortState } from '../port-state.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -26,10 +27,11 @@ import {
 	SLOW_REFRESH,
 } from '../verdict.js';
 import { canClaim4 } from './claim.js';
-import { isToMaster, slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
+import { answerToWire, isToMaster, slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_ARP_SPOOF = drop('arp-spoof');
+const DROP_NOT_ROUTED = drop('not-routed');
 
 export function arpFromSlave(
 	state: PortState,
@@ -57,6 +59,11 @@ export function arpFromSlave(
 	if (owner !== edge && !probe) return DROP_ARP_SPOOF;
 	if (operation === ARP_REPLY && target === 0 && isToMaster(state, frame, at)) return SLOW_REFRESH;
 
+	if (state.mode !== MODE_L2) {
+		return operation === ARP_REQUEST && targetOwner !== edge && !isIpv4Group(target)
+			? SLOW_ANSWER
+			: DROP_NOT_ROUTED;
+	}
 	if (targetOwner === EDGE_WIRE || targetOwner === edge) return toWire(state, frame, at);
 	const reach = slaveReach(state, edge, targetOwner);
 	if (reach === EDGE_HOST && operation === ARP_REQUEST) return SLOW_ANSWER;
@@ -75,6 +82,10 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	const sender = frame.getInt32(arp + ARP_SENDER_IP);
 	const isAnswer = target === 0 && frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
 	if ((group || owner >= EDGE_SLAVES || isAnswer) && isConflict(state, frame, arp)) return SLOW_CONFLICT;
+	const asks = frame.getUint16(arp + ARP_OPERATION) === ARP_REQUEST;
+	if (owner >= EDGE_SLAVES && state.mode !== MODE_L2) {
+		return asks ? answerToWire(state, frame, at) : DROP_NOT_ROUTED;
+	}
 	if (owner >= EDGE_SLAVES) {
 		// A reflected probe comes from 0.0.0.0; whose it was, only its target can tell.
 		const verdict = wireToOwner(state, frame, at, owner, sender === 0 ? owner : state.ipv4.find(sender));

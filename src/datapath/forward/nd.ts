@@ -10,6 +10,7 @@ import {
 	IPV6_HOP_LIMIT,
 	IPV6_PAYLOAD_LENGTH,
 	IPV6_SOURCE,
+	isLinkLocal6,
 	isUnspecified6,
 } from '../../wire/ip.js';
 import {
@@ -24,7 +25,7 @@ import {
 	ROUTER_SOLICITATION,
 } from '../../wire/ndp.js';
 import { checksumIsPartial } from '../../wire/vnet-header.js';
-import { ALLOW_ROUTER, type PortState } from '../port-state.js';
+import { ALLOW_ROUTER, MODE_L2, type PortState } from '../port-state.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -34,13 +35,15 @@ import {
 	SLOW_ANSWER,
 	SLOW_CLAIM,
 	SLOW_FANOUT,
+	SLOW_REFRESH,
 } from '../verdict.js';
 import { canClaim6, isIpv6Group } from './claim.js';
-import { slaveReach, wireToOwner, writeReceiver } from './owner.js';
+import { answerToWire, slaveReach, wireToOwner, writeReceiver } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_ND_SPOOF = drop('nd-spoof');
 const DROP_ROUTER_GUARD = drop('router-guard');
+const DROP_NOT_ROUTED = drop('not-routed');
 
 export function ndFromSlave(
 	state: PortState,
@@ -71,12 +74,15 @@ export function ndFromSlave(
 		if (fromNobody && targetOwner === EDGE_WIRE) {
 			return canClaim6(state, frame, target, edge) ? SLOW_CLAIM : DROP_ND_SPOOF;
 		}
+		if (state.mode !== MODE_L2) return targetOwner === edge ? DROP_NOT_ROUTED : SLOW_ANSWER;
 		return toOwner(state, frame, at, edge, targetOwner, SLOW_ANSWER);
 	}
 	if (type === NEIGHBOUR_ADVERTISEMENT) {
 		const verdict = ownership(state, frame, target, edge);
 		if (verdict !== OWNED) return verdict;
 	}
+	// What it advertises is noted, and goes no further.
+	if (state.mode !== MODE_L2) return type === NEIGHBOUR_ADVERTISEMENT ? SLOW_REFRESH : DROP_NOT_ROUTED;
 	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
 	return toOwner(state, frame, at, edge, state.ipv6.find6(frame, ip + IPV6_DESTINATION), EDGE_HOST);
 }
@@ -86,6 +92,10 @@ export function solicitationFromWire(state: PortState, frame: DataView, at: numb
 	const ip = at + ETHERNET_HEADER;
 	const owner = state.ipv6.find6(frame, ip + IPV6_HEADER + ND_TARGET);
 	if (owner < EDGE_SLAVES) return IGNORE;
+	if (state.mode !== MODE_L2) {
+		// Slaves' link-local addresses are those of another link than the wire.
+		return isLinkLocal6(frame, ip + IPV6_HEADER + ND_TARGET) ? IGNORE : answerToWire(state, frame, at);
+	}
 	// Reflected duplicate address detection comes from `::`; whose it was, only its target can tell.
 	const fromNobody = isUnspecified6(frame, ip + IPV6_SOURCE);
 	const sender = fromNobody ? owner : state.ipv6.find6(frame, ip + IPV6_SOURCE);

@@ -11,8 +11,8 @@ import {
 	macEquals,
 	writeMac,
 } from '../../wire/ethernet.js';
-import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, type PortState } from '../port-state.js';
-import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_FANOUT } from '../verdict.js';
+import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, MODE_L2, MODE_L3S, type PortState } from '../port-state.js';
+import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_ANSWER, SLOW_FANOUT } from '../verdict.js';
 
 const DROP_PRIVATE = drop('private');
 const DROP_OWN_ADDRESS = drop('own-address');
@@ -80,7 +80,8 @@ export function wireToOwner(
 	owner: number,
 	sender: number,
 ): number {
-	if (owner < EDGE_SLAVES) return IGNORE;
+	// In l3s the host's stack takes what is for slaves, and routes it to them.
+	if (owner < EDGE_SLAVES || state.mode === MODE_L3S) return IGNORE;
 	if (isOwnFrame(state, frame, at) && (state.flag !== FLAG_VEPA || owner === sender)) return DROP_REFLECTED;
 	writeReceiver(state, frame, at, owner);
 	return owner;
@@ -92,10 +93,15 @@ export function wireToOwner(
  * go out past us, their reflection is the only copy that guests can get.
  */
 export function wireToGroup(state: PortState, frame: DataView, at: number, sender: number): number {
-	if (state.slaveCount === 0) return IGNORE;
+	if (state.slaveCount === 0 || (state.mode !== MODE_L2 && state.multicastSlave === 0)) return IGNORE;
 	if (!isOwnFrame(state, frame, at) || state.flag === FLAG_VEPA) return SLOW_FANOUT;
 	const passedUs = state.hostGroups && frame.getUint16(at + ETH_TYPE) !== ETHERTYPE_ARP;
 	return sender === EDGE_HOST && !passedUs ? SLOW_FANOUT : DROP_REFLECTED;
+}
+
+/** ipvtap answers for its slaves on the wire, in l3 and l3s: nobody there needs a route to them. */
+export function answerToWire(state: PortState, frame: DataView, at: number): number {
+	return isOwnFrame(state, frame, at) ? DROP_REFLECTED : SLOW_ANSWER;
 }
 
 /** Where a frame of the host's goes, given the owner of its destination. */

@@ -88,7 +88,7 @@ export class Forwarder {
 	constructor(setup: ForwarderSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed, monotonicMs);
+		this.#state = new PortState(shared.seed, monotonicMs, new Uint8Array(shared.neighboursUsed));
 		this.#interfaces = new AddressTable(1, shared.seed);
 		this.#slaves = { source: new RingReader(setup.slaves), fromMaster: false, taken: false, jammed: false };
 		this.#master = { source: new RingReader(setup.master), fromMaster: true, taken: false, jammed: false };

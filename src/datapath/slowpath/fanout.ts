@@ -11,7 +11,7 @@ import { ARP_SENDER_IP, IPV4_DESTINATION, IPV4_SOURCE, IPV6_SOURCE, isUnspecifie
 import { isDhcpRequest } from '../forward/dhcp.js';
 import { isOwnFrame } from '../forward/owner.js';
 import { type Groups, HIGH_6 } from '../groups.js';
-import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
+import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, MODE_L2, type PortState } from '../port-state.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
 
 /**
@@ -32,18 +32,24 @@ export function fanout(
 	into: Uint16Array,
 ): number {
 	let count = 0;
+	const type = frame.getUint16(at + ETH_TYPE);
+	// What a client calls itself is its secret: who knows it could take its place.
+	const forServers = isDhcpRequest(frame, at, type);
+	if (state.mode !== MODE_L2) {
+		const edge = state.multicastSlave;
+		const serves = ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) !== 0;
+		if (edge !== 0 && (serves || !forServers)) into[count++] = edge;
+		return count;
+	}
 	// The relay brings it back for everybody else, the host included.
 	const relayed = ingress >= EDGE_SLAVES || (ingress === EDGE_HOST && state.hostGroups);
 	if (relayed && state.flag === FLAG_VEPA) return count;
 	// The host has taken its own copy of what came from the wire, and of what it sent itself.
 	if (ingress >= EDGE_SLAVES && state.host) into[count++] = EDGE_HOST;
 	if (ingress >= EDGE_SLAVES && (report || state.flag !== FLAG_BRIDGE)) return count;
-	const type = frame.getUint16(at + ETH_TYPE);
 	const ipv6 = type === ETHERTYPE_IPV6;
 	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, type) : ingress;
 	const { slaves, slaveCount, owned4 } = state;
-	// What a client calls itself is its secret: who knows it could take its place.
-	const forServers = isDhcpRequest(frame, at, type);
 	const { exact } = groups;
 	const all = ipv6 ? groups.all6 : groups.all4;
 	const scope = scopeOf(frame, at, type);

@@ -4,6 +4,7 @@
  *   claim    the source is nobody's: the address book decides, and if the slave owns it now, decide again
  *   dhcp     requests are checked, replies go to whose they are and make leases (dhcp.ts)
  *   answer   ARP and ND for the host's addresses, in the host's place
+ *   route    in mode l3, what can't be routed at once: refused, waiting for a neighbour, to be cut (routed.ts)
  *   fan out  a copy for each edge on this machine that gets one, then, rewritten, one for the wire
  *
  * It owns the address book; what changes there goes to the forwarder and to control. Copies point at the one
@@ -12,31 +13,8 @@
  * thread.ts gives it those, and tests give it others.
  */
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
-import {
-	ETH_SOURCE,
-	ETH_TYPE,
-	ETHERNET_HEADER,
-	ETHERTYPE_ARP,
-	ETHERTYPE_IPV6,
-	formatMac,
-	isGroupDestination,
-	macEquals,
-} from '../../wire/ethernet.js';
-import {
-	ARP_SENDER_IP,
-	ARP_SENDER_MAC,
-	IPV4_SOURCE,
-	IPV6_HEADER,
-	IPV6_PAYLOAD_LENGTH,
-	IPV6_SOURCE,
-} from '../../wire/ip.js';
-import {
-	linkLayerOption,
-	ND_TARGET,
-	NEIGHBOUR_ADVERTISEMENT,
-	ndType,
-	OPTION_TARGET_LINK_LAYER,
-} from '../../wire/ndp.js';
+import { ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import { ARP_SENDER_MAC, isLinkLocal6 } from '../../wire/ip.js';
 import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
 import { type Counters, DROPS, IGNORED, IGNORED_BYTES, REPLICATED, STRIDE } from '../counters.js';
@@ -44,7 +22,7 @@ import { conflictReceiver } from '../forward/arp.js';
 import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
 import type { Command, Report, StateChange } from '../messages.js';
-import type { PortState } from '../port-state.js';
+import { MODE_L2, type PortState } from '../port-state.js';
 import { COPY, type Region, regionOf } from '../transmit.js';
 import {
 	drop,
@@ -58,6 +36,7 @@ import {
 	SLOW_DHCP,
 	SLOW_FANOUT,
 	SLOW_REFRESH,
+	SLOW_RESOLVE,
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
@@ -65,8 +44,10 @@ import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { GroupKeeper } from './group-keeper.js';
 import { writeGroupMac } from './group-mac.js';
+import { advertisedMac, advertisedTarget, macAt, provenAddress, senderOf, sourceAddress } from './heard.js';
 import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
 import { rewriteForWire } from './rewrite.js';
+import { Routed } from './routed.js';
 import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
 
 const DROP_IP_SPOOF = drop('ip-spoof');
@@ -106,6 +87,7 @@ export class SlowPath {
 	readonly #own: Region = regionOf(this.#memory);
 	readonly #dhcp: Dhcp;
 	readonly #keeper: GroupKeeper;
+	readonly #routed: Routed;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -113,7 +95,12 @@ export class SlowPath {
 		this.#state = options.state;
 		this.#counters = options.counters;
 		this.#sink = options.sink;
-		const { now, report, quota } = options;
+		const { state, counters, sink, now, report, quota } = options;
+		this.#routed = new Routed({
+			...{ state, counters, sink, now },
+			resolve: address => report({ kind: 'resolve', address }),
+			again: (region, at, length, ingress) => this.handle(region, at, length, ingress),
+		});
 		this.#addresses = new Addresses({
 			now,
 			changed: (entry, change) => this.#addressChanged(entry, change),
@@ -141,6 +128,8 @@ export class SlowPath {
 		}
 		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
 		if (verdict === SLOW_DHCP) verdict = this.#dhcp.handle(frame, at, length, ingress);
+		verdict = this.#routed.handle(verdict, region, at, length, ingress);
+		if (verdict === SLOW_RESOLVE) return verdict;
 		const entry = ingress * STRIDE;
 		// What none of the slaves wants is the business of whoever sent it, and of the host.
 		if (verdict === SLOW_FANOUT && !this.#fanOut(region, at, length, ingress)) verdict = IGNORE;
@@ -153,7 +142,7 @@ export class SlowPath {
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
 			if (verdict === SLOW_ANSWER) this.#answer(frame, at, ingress);
-			else if (verdict === SLOW_REFRESH) this.#addresses.proven(senderOf(frame, at));
+			else if (verdict === SLOW_REFRESH) this.#addresses.proven(provenAddress(frame, at));
 			else if (verdict === SLOW_CONFLICT) this.#conflict(region, at, length);
 		}
 		return verdict;
@@ -204,13 +193,25 @@ export class SlowPath {
 	/** Does what is due. @returns milliseconds until something is again, or Infinity. */
 	tick(): number {
 		const now = this.#options.now();
-		return Math.min(this.#addresses.tick(), Math.max(0, this.#keeper.tick(now) - now));
+		// Beyond l2 there are no groups to ask for.
+		const asks =
+			this.#state.mode === MODE_L2 ? Math.max(0, this.#keeper.tick(now) - now) : Number.POSITIVE_INFINITY;
+		return Math.min(this.#addresses.tick(), this.#routed.tick(), asks);
 	}
 
 	close(): void {
 		this.#keeper.dispose();
 		unmap(this.#memory);
 		this.#dhcp.close();
+		this.#routed.close();
+	}
+
+	/** Frames that wait for a neighbour go on when it is known; a new mode may have other plans for them. */
+	#settle(change: StateChange): void {
+		if (change.kind === 'mode') this.#routed.settleAll();
+		if (change.kind !== 'neighbour') return;
+		if (change.mac !== undefined || change.failed)
+			this.#routed.settle(change.address, change.mac === undefined);
 	}
 
 	#change(change: StateChange): void {
@@ -218,10 +219,12 @@ export class SlowPath {
 			this.#addresses.releaseAll(change.edge);
 			this.#dhcp.forget(change.edge);
 			this.#keeper.close(change.edge);
+			this.#routed.forget(change.edge);
 		}
 		if (change.kind === 'slave-added') this.#keeper.open(change.edge);
 		const { masterHigh, masterLow } = this.#state;
 		this.#options.change(change);
+		this.#settle(change);
 		if (masterHigh !== this.#state.masterHigh || masterLow !== this.#state.masterLow)
 			this.#addresses.announceAll();
 	}
@@ -246,7 +249,7 @@ export class SlowPath {
 		const arp = at + ETHERNET_HEADER;
 		const address = senderOf(frame, at);
 		const edge = conflictReceiver(this.#state, frame, at);
-		if (edge !== EDGE_WIRE) this.#sink.add(region, at, length, edge, COPY);
+		if (edge !== EDGE_WIRE && this.#state.mode === MODE_L2) this.#sink.add(region, at, length, edge, COPY);
 		this.#sink.flush();
 		this.#addresses.contest(address, macAt(frame, arp + ARP_SENDER_MAC));
 	}
@@ -259,8 +262,11 @@ export class SlowPath {
 	}
 
 	#say(address: string, what: 'probe' | 'announce'): void {
+		const key = keyOf(address);
+		// In l3 and l3s, slaves' link-local addresses are those of another link than the wire.
+		if (this.#state.mode !== MODE_L2 && key.family === 6 && isLinkLocal6(key.bytes, 0)) return;
 		const write = what === 'probe' ? writeProbe : writeAnnouncement;
-		this.#send(write(this.#state, keyOf(address), this.#own.frame, OWN_AT), EDGE_WIRE);
+		this.#send(write(this.#state, key, this.#own.frame, OWN_AT), EDGE_WIRE);
 	}
 
 	#ask(address: string, edge: number): void {
@@ -328,34 +334,3 @@ export class SlowPath {
 
 /** Where our own frames lie: behind room for a virtio header. */
 const OWN_AT = 32;
-
-/** The ARP sender's address. */
-function senderOf(frame: DataView, at: number): string {
-	return addressText(frame, at + ETHERNET_HEADER + ARP_SENDER_IP, 4);
-}
-
-/** Offset of the address that the frame is from: ARP's sender, IP's source. */
-function sourceAddress(frame: DataView, at: number): number {
-	const type = frame.getUint16(at + ETH_TYPE);
-	const offset = type === ETHERTYPE_ARP ? ARP_SENDER_IP : type === ETHERTYPE_IPV6 ? IPV6_SOURCE : IPV4_SOURCE;
-	return at + ETHERNET_HEADER + offset;
-}
-
-/** Offset of the target of a neighbour advertisement, or 0. */
-function advertisedTarget(frame: DataView, at: number): number {
-	if (frame.getUint16(at + ETH_TYPE) !== ETHERTYPE_IPV6) return 0;
-	const ip = at + ETHERNET_HEADER;
-	return ndType(frame, ip) === NEIGHBOUR_ADVERTISEMENT ? ip + IPV6_HEADER + ND_TARGET : 0;
-}
-
-/** Offset of the MAC that a neighbour advertisement names: its option's, or else the one that it came from. */
-function advertisedMac(frame: DataView, at: number): number {
-	const ip = at + ETHERNET_HEADER;
-	const icmp = ip + IPV6_HEADER;
-	const end = icmp + frame.getUint16(ip + IPV6_PAYLOAD_LENGTH);
-	return linkLayerOption(frame, icmp, end, OPTION_TARGET_LINK_LAYER) || at + ETH_SOURCE;
-}
-
-function macAt(frame: DataView, at: number): string {
-	return formatMac({ high: frame.getUint16(at), low: frame.getInt32(at + 2) });
-}

@@ -40,7 +40,7 @@ export class SlowPathThread {
 	constructor(setup: SlowPathSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed, monotonicMs);
+		this.#state = new PortState(shared.seed, monotonicMs, new Uint8Array(shared.neighboursUsed));
 		const bytes = viewOf(shared.backlogAddress, BACKLOG_BYTES);
 		this.#region = regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes });
 		this.#backlog = new Backlog(this.#region, new Int32Array(shared.backlogControl), shared.backlogFrames);

@@ -20,6 +20,8 @@ export interface Route {
 	type: number;
 	/** The lower wins. */
 	metric: number;
+	/** Bytes of layer 3, where the route says it (RTAX_MTU). */
+	mtu: number | undefined;
 }
 
 /** @returns undefined for other families, and for the kernel's own per-destination clones. */
@@ -49,7 +51,14 @@ export function parseRoute({ body }: Message): Route | undefined {
 		scope: body[6] ?? 0,
 		type: body[7] ?? 0,
 		metric: number(RTA_PRIORITY) ?? 0,
+		mtu: mtuIn(fields.get(RTA_METRICS)),
 	};
+}
+
+/** RTA_METRICS is a list of attributes; IPv6 says 0 where it has none. */
+function mtuIn(metrics: Buffer | undefined): number | undefined {
+	const bytes = metrics && attributes(metrics).get(RTAX_MTU);
+	return (bytes && readU32(bytes, 0)) || undefined;
 }
 
 /** RTA_VIA, {u16 family, address}, is a next hop of another family: IPv4 over an IPv6 router (RFC 5549). */
@@ -69,4 +78,6 @@ export const RTA_PRIORITY = 6;
 export const RTA_PREFSRC = 7;
 export const RTA_TABLE = 15;
 export const RTA_VIA = 18;
+const RTA_METRICS = 8;
 const RTA_MULTIPATH = 9;
+const RTAX_MTU = 2;

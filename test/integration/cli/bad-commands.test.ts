@@ -156,10 +156,10 @@ test.serial('what this version can not do', async t => {
 	const site = new Site(t);
 	refused(
 		t,
-		await site.run('up', 'eth0', '--mode', 'l3'),
+		await site.run('up', 'eth0', '--mode', 'l3s', '--no-host'),
 		2,
-		'mode l3 is not supported in this version',
-		/--mode l2/,
+		"mode l3s can't do without the host: its stack is what frames pass",
+		/--mode l3/,
 	);
 	refused(
 		t,
@@ -172,9 +172,9 @@ test.serial('what this version can not do', async t => {
 	await site.attach('a');
 	refused(
 		t,
-		await site.run('set', 'eth0', '--mode', 'l3s'),
+		await site.run('set', 'eth0', '--mode', 'l3s', '--flag', 'vepa'),
 		2,
-		'mode l3s is not supported in this version',
-		/--mode l2/,
+		"mode l3s can't have flag vepa: the host's own routes lead to its guests",
+		/--flag bridge/,
 	);
 });

@@ -2,14 +2,16 @@
  * The standard port of the decision table (helpers/world.ts), made of real things: TAPs for the guests, a veth
  * pair as the wire, a raw socket on the host slave's device as the host, whose own stack is kept silent.
  */
-
+import { setTimeout as sleep } from 'node:timers/promises';
 import { call } from '../../../src/control/client.js';
 import type { Slave as Attached, Listing, SlaveStats, Statistics } from '../../../src/control/model.js';
-import type { FlagName } from '../../../src/datapath/port-state.js';
+
+import type { FlagName, ModeName } from '../../../src/datapath/port-state.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import type { Case, Place } from '../../cases/case.js';
+import { arp } from '../../helpers/frames.js';
 import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
 import { longFrameHeader } from '../../helpers/segmented.js';
@@ -17,17 +19,27 @@ import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, within } from '../../helpers/tap-guest.js';
 import {
 	addressesOf,
+	BROADCAST,
 	gateway,
 	host,
 	MASTER,
 	type Slave,
 	type SlaveName,
 	slaves,
+	standardNeighbours,
+	standardRoutes,
 	vm1,
 } from '../../helpers/world.js';
 import { difference } from './accounting.js';
 import { ethernet, ipv4, ipv6, udp } from './frames.js';
 import { jam } from './jam.js';
+
+/** What a case wants the port to be. */
+interface Setting {
+	mode: ModeName;
+	flag: FlagName;
+	multicastSlave: SlaveName | null;
+}
 
 export interface Judged {
 	/** `refused` where the kernel doesn't take the frame from its sender at all. */
@@ -43,7 +55,9 @@ export class JudgedPort {
 	readonly #product: Product;
 	readonly #ends = new Map<Place, FrameEnd>();
 	readonly #withHost: boolean;
-	#flag: FlagName = 'bridge';
+	#set: Setting = { mode: 'l2', flag: 'bridge', multicastSlave: null };
+	/** When a slave was last sent ICMP errors, of which there are six at once and then one a second. */
+	readonly #complaints = new Map<Place, number[]>();
 	#markers = 0;
 
 	private constructor(inside: Namespace, wire: Namespace, product: Product, withHost: boolean) {
@@ -60,7 +74,7 @@ export class JudgedPort {
 		// Frames are exact here: whatever a stack adds of its own would be somebody's mistake.
 		await inside.exec('nft', ['-f', '-'], {
 			input:
-				'table inet silence {\nchain in { type filter hook input priority 0; policy drop; }\nchain out { type filter hook output priority 0; policy drop; }\n}\n',
+				'table inet silence {\nchain in { type filter hook input priority 0; policy drop; }\nchain out { type filter hook output priority 0; policy drop; }\nchain on { type filter hook forward priority 0; policy drop; }\n}\n',
 		});
 		await wire.ip(
 			`link add far type veth peer name eth0 address ${MASTER} netns ${inside.name}`,
@@ -71,6 +85,16 @@ export class JudgedPort {
 			`address add ${host.ipv4}/24 dev eth0`,
 			`address add ${host.ipv6}/64 dev eth0`,
 			`address add ${host.linkLocal}/64 dev eth0`,
+			'link add other type veth peer name other1',
+			'link set other1 addrgenmode none up',
+			'link set other addrgenmode none up',
+			...standardNeighbours.map(({ address, mac }) => `neighbour add ${address} lladdr ${mac} dev eth0`),
+			// The kernel has made those to its own subnets.
+			...standardRoutes.flatMap(({ prefix, words }) => {
+				if (words === '') return [];
+				const [type, rest] = /^(dev|via)/.test(words) ? ['', words] : [words, ''];
+				return [`route add ${type} ${prefix} ${rest}`];
+			}),
 		);
 		const port = new JudgedPort(inside, wire, await Product.at(inside, name), withHost);
 		await port.#product.daemon();
@@ -83,7 +107,9 @@ export class JudgedPort {
 
 	/** Sends the case's frame from where it comes from, and collects all that leaves because of it. */
 	async judge(one: Case): Promise<Judged> {
-		await this.#setFlag(one.flag ?? 'bridge');
+		const { mode = 'l2', flag = 'bridge', multicastSlave = null } = one;
+		await this.#change({ mode, flag, multicastSlave });
+		if (one.verdict.startsWith('refuse: ')) await this.#patience(one.from);
 		const before = await this.#counters();
 		for (const end of this.#ends.values()) end.drain();
 		const taken = this.#end(one.from).trySend(one.frame, longFrameHeader(one.frame)) === 'sent';
@@ -100,7 +126,8 @@ export class JudgedPort {
 	}
 
 	/** Makes the port read its slaves' frames without a ring. */
-	jam(): void {
+	async jam(): Promise<void> {
+		await this.#change({ mode: 'l2', flag: 'bridge', multicastSlave: null });
 		const probe = ethernet(
 			gateway.mac,
 			vm1.mac,
@@ -125,6 +152,7 @@ export class JudgedPort {
 	 * @returns their payloads.
 	 */
 	#flush(from: Place): Buffer[] {
+		if (this.#set.mode !== 'l2') return this.#flushRouted(from);
 		const text = (path: string): Buffer => Buffer.from(`${path} marker ${++this.#markers} `);
 		const [slow, fast] = [text('slow'), text('fast')];
 		const end = this.#end(from);
@@ -166,7 +194,7 @@ export class JudgedPort {
 				),
 			);
 			// With `vepa` the host's groups come back by the wire, which has no relay here.
-			if (this.#flag === 'vepa') this.#await('vm1', fast);
+			if (this.#set.flag === 'vepa') this.#await('vm1', fast);
 			else this.#await('vm1', slow, fast);
 			return [slow, fast];
 		}
@@ -182,7 +210,7 @@ export class JudgedPort {
 		);
 		this.#await('wire', slow);
 		// With `vepa` the host gets what the relay sends back, by its own NIC.
-		if (this.#withHost && this.#flag !== 'vepa') this.#await('host', slow);
+		if (this.#withHost && this.#set.flag !== 'vepa') this.#await('host', slow);
 		// All slaves' frames come by one ring, so one of another slave's ends the batch as well.
 		this.#end('vm1').send(
 			ethernet(
@@ -194,6 +222,48 @@ export class JudgedPort {
 		);
 		this.#await('wire', fast);
 		return [slow, fast];
+	}
+
+	/** In l3 and l3s no multicast passes, so the slow path's markers are questions that it answers. */
+	#flushRouted(from: Place): Buffer[] {
+		const { mode, multicastSlave } = this.#set;
+		const fast = Buffer.from(`fast marker ${++this.#markers} `);
+		if (from === 'wire') {
+			const answer = this.#ask('wire', gateway.mac, vm1.ipv4);
+			if (mode === 'l3s') return [answer];
+			const packet = ipv4({ source: gateway.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast));
+			this.#end('wire').send(ethernet(MASTER, gateway.mac, 0x0800, packet));
+			this.#await('vm1', fast);
+			return [answer, fast];
+		}
+		if (from === 'host') {
+			const slow = Buffer.from(`slow marker ${this.#markers} `);
+			if (multicastSlave !== null) {
+				const packet = ipv6({ source: host.ipv6, destination: 'ff02::1' }, udp(9, 9, slow));
+				this.#end('host').send(ethernet('33:33:00:00:00:01', MASTER, 0x86dd, packet));
+				this.#await(multicastSlave, slow);
+			}
+			const packet = ipv4({ source: host.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast));
+			this.#end('host').send(ethernet(vm1.mac, MASTER, 0x0800, packet));
+			this.#await('vm1', fast);
+			return [slow, fast];
+		}
+		const { mac } = slaves.find(({ name }) => name === from)!;
+		const answer = this.#ask(from, mac, host.ipv4);
+		const packet = ipv4({ source: vm1.ipv4, destination: gateway.ipv4 }, udp(9, 9, fast));
+		this.#end('vm1').send(ethernet(MASTER, vm1.mac, 0x0800, packet));
+		this.#await(mode === 'l3s' ? 'host' : 'wire', fast);
+		return [answer, fast];
+	}
+
+	/** Probes for an address that is taken, and waits for the answer. @returns what tells it from other frames. */
+	#ask(from: Place, mac: string, target: string): Buffer {
+		const question = { operation: 1, senderMac: mac, sender: '0.0.0.0', target };
+		this.#end(from).send(ethernet(BROADCAST, mac, 0x0806, arp(question).bytes));
+		const answer = { operation: 2, senderMac: MASTER, sender: target, targetMac: mac, target: '0.0.0.0' };
+		const marker = Buffer.from(arp(answer).bytes);
+		this.#await(from, marker);
+		return marker;
 	}
 
 	/** Waits for payloads at a place; what comes before them is put back for `drain`. */
@@ -226,10 +296,18 @@ export class JudgedPort {
 		return master!.stats.drops;
 	}
 
-	async #setFlag(flag: FlagName): Promise<void> {
-		if (flag === this.#flag) return;
-		await call(this.#product.socket, 'PATCH', '/v1/masters/eth0', { flag });
-		this.#flag = flag;
+	async #change(wanted: Setting): Promise<void> {
+		if (JSON.stringify(wanted) === JSON.stringify(this.#set)) return;
+		await call(this.#product.socket, 'PATCH', '/v1/masters/eth0', wanted);
+		this.#set = wanted;
+	}
+
+	async #patience(from: Place): Promise<void> {
+		const recent = (this.#complaints.get(from) ?? []).slice(-5);
+		const [oldest] = recent;
+		const wait = recent.length < 5 || oldest === undefined ? 0 : oldest + 6000 - performance.now();
+		if (wait > 0) await sleep(wait);
+		this.#complaints.set(from, [...recent, performance.now()]);
 	}
 
 	/** Slaves that have learned something are made anew. */

@@ -72,7 +72,7 @@ for (const [method, path, body, status, message] of [
 	['PUT', '/v1/slaves/a', '{"master":"eth0","mac":"x"}', 400, "'x' can't be a guest's MAC"],
 	['PUT', '/v1/slaves/a', '{"master":"eth0","addresses":["10.0.0.0/8"]}', 400, 'it is a network'],
 	['PUT', '/v1/masters/eth0', '{"mode":"l4"}', 400, 'mode: invalid option: expected one of "l2"|"l3"|"l3s"'],
-	['PUT', '/v1/masters/eth0', '{"mode":"l3"}', 400, 'mode l3 is not supported in this version'],
+	['PUT', '/v1/masters/eth0', '{"mode":"l3s","host":false}', 400, "mode l3s can't do without the host"],
 	[
 		'PUT',
 		'/v1/masters/eth0',

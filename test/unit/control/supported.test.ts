@@ -9,11 +9,15 @@ test('what this version can do is accepted', t => {
 });
 
 test('what it can not do is refused', t => {
-	t.throws(() => checkSupported({ mode: 'l3' }), {
+	t.throws(() => checkSupported({ mode: 'l3s', host: false }), {
 		code: 'usage',
-		message: 'mode l3 is not supported in this version',
+		message: /do without the host/,
 	});
-	t.throws(() => checkSupported({ mode: 'l3s' }), { code: 'usage', message: /l3s is not supported/ });
+	t.throws(() => checkSupported({ mode: 'l3s' }, { host: false }), { code: 'usage' });
+	t.throws(() => checkSupported({ mode: 'l3s', flag: 'vepa' }), { code: 'usage', message: /flag vepa/ });
+	t.throws(() => checkSupported({ flag: 'vepa' }, { mode: 'l3s' }), { code: 'usage' });
+	t.notThrows(() => checkSupported({ mode: 'l3' }, { mode: 'l3s', host: true }));
+	t.notThrows(() => checkSupported({ mode: 'l3', flag: 'vepa' }, { host: false }));
 	t.throws(() => checkSupported({ offload: 'tc-bpf' }), {
 		code: 'usage',
 		message: "offload 'tc-bpf' is not supported in this version",

@@ -1,0 +1,129 @@
+/** Routes and neighbours against models that look through a list. */
+import test from 'ava';
+import fc from 'fast-check';
+import { keyOf } from '../../src/datapath/address-key.js';
+import { Fib } from '../../src/datapath/routing/fib.js';
+import { NEIGHBOURS_MAX } from '../../src/datapath/routing/neighbours.js';
+import { type Hop, hopVerdicts, Routing } from '../../src/datapath/routing/routing.js';
+import { bytesOf, octets } from '../helpers/frames.js';
+import { check } from '../helpers/seed.js';
+
+/** Addresses that share long beginnings, so that prefixes of all lengths meet. */
+const address4 = fc
+	.tuple(fc.constantFrom(10, 192), fc.nat(1), fc.constantFrom(0, 127, 128, 255), fc.nat(3))
+	.map(parts => parts.join('.'));
+const address6 = fc
+	.tuple(fc.constantFrom('2001:db8:', 'fd00:0:'), fc.constantFrom('0', '8000', 'ffff'), fc.nat(3), fc.nat(3))
+	.map(([start, middle, a, b]) => `${start}${middle}:${a}::${b}`);
+
+interface Entry {
+	prefix: string;
+	value: number;
+}
+
+function entries(address: fc.Arbitrary<string>, bits: number): fc.Arbitrary<(Entry & { put: boolean })[]> {
+	const length = fc.oneof(fc.nat(bits), fc.constantFrom(0, bits / 4, bits / 2, bits - 1, bits));
+	return fc.array(
+		fc.record({
+			prefix: fc.tuple(address, length).map(([text, count]) => `${text}/${count}`),
+			value: fc.integer({ min: 1, max: 65_534 }),
+			put: fc.nat(3).map(number => number > 0),
+		}),
+		{ maxLength: 40 },
+	);
+}
+
+for (const [family, address, words] of [
+	['IPv4', address4, 1],
+	['IPv6', address6, 4],
+] as const) {
+	test(`the longest prefix wins: ${family}`, t => {
+		check(
+			t,
+			fc.property(
+				entries(address, words * 32),
+				fc.array(address, { minLength: 1, maxLength: 30 }),
+				(list, probes) => {
+					const fib = new Fib(words, 0x1234567);
+					const model = new Map<string, number>();
+					for (const { prefix, value, put } of list) {
+						const [text = '', length] = prefix.split('/');
+						const name = bits(text).slice(0, Number(length));
+						if (put) {
+							fib.set(keyOf(text).words, Number(length), value);
+							model.set(name, value);
+						} else if (fib.delete(keyOf(text).words, Number(length)) !== model.delete(name))
+							throw new Error(`delete ${prefix}`);
+						if (fib.size !== model.size) throw new Error('size');
+					}
+					for (const probe of probes) {
+						const key = keyOf(probe);
+						const found = words === 1 ? fib.find(key.words[0] as number) : fib.find6(key.bytes, 0);
+						if (found !== longest(model, probe)) throw new Error(`${probe}: ${found}`);
+					}
+				},
+			),
+			400,
+		);
+	});
+}
+
+test('routes lead where they say, however they come, change and go', t => {
+	const hop: fc.Arbitrary<Hop> = fc
+		.record({
+			to: fc.constantFrom('wire' as const, 'host' as const, 'unreachable' as const, 'blackhole' as const),
+			gateway: fc.constantFrom(undefined, '10.0.0.1', '10.0.0.2', 'fe80::1'),
+			mtu: fc.constantFrom(undefined, 1280, 1400),
+		})
+		.map(({ to, gateway, mtu }) => ({
+			to,
+			...(gateway === undefined ? {} : { gateway }),
+			...(mtu === undefined ? {} : { mtu }),
+		}));
+	const prefixes = ['0.0.0.0/0', '10.0.0.0/8', '10.0.0.0/16', '10.0.0.3/32', '192.0.0.0/4'];
+	const change = fc.record({ prefix: fc.constantFrom(...prefixes), hop: fc.option(hop) });
+	check(
+		t,
+		fc.property(fc.array(change, { maxLength: 60 }), changes => {
+			const routing = new Routing(7, new Uint8Array(NEIGHBOURS_MAX));
+			const model = new Map<string, Hop>();
+			routing.neighbours.set('10.0.0.1', 1, '02:00:00:00:00:01');
+			routing.neighbours.set('fe80::1', 2, '02:00:00:00:00:02');
+			routing.neighbours.set('10.0.0.3', 3, '02:00:00:00:00:03');
+			for (const { prefix, hop: wanted } of changes) {
+				if (wanted === null) {
+					routing.remove(prefix);
+					model.delete(prefix);
+				} else {
+					routing.set(prefix, wanted);
+					model.set(prefix, wanted);
+				}
+				const best = [...model]
+					.filter(([name]) =>
+						bits('10.0.0.3').startsWith(
+							bits(name.split('/')[0] as string).slice(0, Number(name.split('/')[1])),
+						),
+					)
+					.sort(([a], [b]) => Number(b.split('/')[1]) - Number(a.split('/')[1]))[0]?.[1];
+				const address = keyOf('10.0.0.3').words[0] as number;
+				const found = routing.find(address);
+				const expected = best === undefined ? hopVerdicts['no-route'] : hopVerdicts[best.to];
+				if (routing.verdict(found) !== expected) throw new Error('verdict');
+				if (routing.mtu(found) !== (best?.mtu ?? 0)) throw new Error('MTU');
+				const slot = { '10.0.0.1': 1, '10.0.0.2': 0, 'fe80::1': 2 }[best?.gateway ?? ''] ?? 3;
+				if (best !== undefined && routing.neighbour(found, address) !== slot) throw new Error('neighbour');
+			}
+		}),
+		300,
+	);
+});
+
+function bits(address: string): string {
+	return Array.from(bytesOf(octets(address)), byte => byte.toString(2).padStart(8, '0')).join('');
+}
+
+function longest(model: ReadonlyMap<string, number>, address: string): number {
+	const names = [...model.keys()].filter(name => bits(address).startsWith(name));
+	const best = names.sort((a, b) => b.length - a.length)[0];
+	return best === undefined ? 0 : (model.get(best) as number);
+}
