@@ -1,4 +1,5 @@
 /** Options and arguments that commands share, checked before any daemon is asked or started. */
+import { resolve } from 'node:path';
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import { flags, modes } from '../control/model.js';
 
@@ -6,7 +7,10 @@ export const json = (): Option => new Option('--json', 'one JSON document on std
 export const mode = (): Option => new Option('--mode <mode>', 'how frames are forwarded').choices([...modes]);
 export const flag = (): Option => new Option('--flag <flag>', 'who reaches whom').choices([...flags]);
 export const offload = (): Option =>
-	new Option('--offload <how>', 'auto, none, or a hook that keeps frames in the kernel');
+	new Option(
+		'--offload <how>',
+		'auto, none, tc-bpf, or the path of a module that keeps frames from us',
+	).argParser((how: string) => (how.includes('/') ? resolve(how) : how));
 export const learn = (): Option =>
 	new Option(
 		'--learn <on|off>',

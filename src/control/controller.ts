@@ -60,7 +60,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		super();
 		this.#config = config;
 		this.#log = log;
-		this.estate = new Estate(monitor, log);
+		this.estate = new Estate(monitor, log, config.stateDir);
 		this.#watch = new LinkWatch(this, monitor, log);
 		this.domains = new Domains(this, log);
 	}

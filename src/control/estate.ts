@@ -38,13 +38,15 @@ interface EstateEvents {
 export class Estate extends EventEmitter<EstateEvents> {
 	readonly #monitor: LinkMonitor;
 	readonly #log: Logger;
+	readonly #stateDir: string;
 	readonly #ports = new Map<string, OpenPort>();
 	readonly #taps = new Map<string, Tap>();
 	/** Why a master has no port, or a slave no place on it. */
 	readonly problems = new Map<string, string>();
 
-	constructor(monitor: LinkMonitor, log: Logger) {
+	constructor(monitor: LinkMonitor, log: Logger, stateDir: string) {
 		super();
+		this.#stateDir = stateDir;
 		this.#monitor = monitor;
 		this.#log = log;
 	}
@@ -95,7 +97,11 @@ export class Estate extends EventEmitter<EstateEvents> {
 	async #open(link: Link, { mode, flag, offload, host, backlogFrames }: MasterRecord): Promise<Port> {
 		const log = this.#log.child({ master: link.name });
 		const options = { mode, flag, offload, host, backlogFrames };
-		const opening = Port.open(link, options, { monitor: this.#monitor, log });
+		const opening = Port.open(link, options, {
+			monitor: this.#monitor,
+			log,
+			stateDir: this.#stateDir,
+		});
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
 			port.on('address', (slave: string, entry: AddressEntry, change: string) =>

@@ -95,7 +95,10 @@ export interface Master {
 	state: 'up' | 'down';
 	mode: Mode;
 	flag: Flag;
+	/** `none`, `tc-bpf`, or the name of a module's hook. */
 	offload: string;
+	/** How the offload is attached, or why there is none though one was asked for. */
+	offloadDetail?: string;
 	/** Name of the host slave's device, or null with `--no-host`. */
 	host: string | null;
 	slaves: number;

@@ -20,8 +20,9 @@ import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
 import { type AddressReport, FrameThreads } from './port/frame-threads.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
+import { type OffloadStatus, PortOffload } from './port/offload.js';
 import { Shield } from './port/shield.js';
-import { addStats, edgeStats, noStats } from './port/stats.js';
+import { addOffloaded, addOffloadedDrops, addStats, edgeStats, noStats } from './port/stats.js';
 
 export interface PortOptions {
 	mode: Mode;
@@ -47,6 +48,7 @@ export interface PortSlave {
 }
 
 export interface PortContext {
+	stateDir: string;
 	monitor: LinkMonitor;
 	log: Logger;
 }
@@ -67,6 +69,7 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #threads: FrameThreads;
 	readonly #shield: Shield;
 	readonly #host: HostSlave | undefined;
+	readonly #offload: PortOffload;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
 	#master: Link;
@@ -121,6 +124,14 @@ export class Port extends EventEmitter<PortEvents> {
 			backlogFrames: options.backlogFrames,
 			spinMicroseconds: SPIN_MICROSECONDS,
 		});
+		this.#offload = new PortOffload(master, host?.peer ?? 0, options.flag, {
+			mode: options.mode,
+			stateDir: context.stateDir,
+			shield: this.#shield,
+			log: context.log,
+			sockets: { slaves: slavesRing.fd, master: masterRing.fd },
+			change: change => this.#threads.change(change),
+		});
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
 		this.#threads.on('jammed', ring => this.#replaceRing(ring));
@@ -130,6 +141,11 @@ export class Port extends EventEmitter<PortEvents> {
 	/** Name of the host slave's device, or null. */
 	get hostInterface(): string | null {
 		return this.#host?.name ?? null;
+	}
+
+	/** The hook that keeps frames from the forwarder, or why there is none. */
+	get offload(): OffloadStatus {
+		return this.#offload.status;
 	}
 
 	/**
@@ -162,6 +178,7 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#open(member);
 		} catch (error) {
 			member.open = false;
+			await this.#offload.removeSlave(member.edge, getLink(member.ifindex) !== undefined);
 			await this.#threads.change({ kind: 'slave-removed', edge: member.edge, ifindex: member.ifindex });
 			throw error;
 		}
@@ -175,6 +192,7 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.change({ kind: 'slave-removed', edge, ifindex });
 		const exists = getLink(ifindex) !== undefined;
 		if (exists) setLink(ifindex, { up: false });
+		await this.#offload.removeSlave(edge, exists);
 		this.#shield.removeInterface(ifindex, exists);
 		this.#members.delete(name);
 		this.#byEdge.delete(edge);
@@ -203,7 +221,15 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload'>>): Promise<void> {
-		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
+		if (options.offload !== undefined) await this.#offload.use(options.offload, this.#master);
+		if (options.flag === undefined) return;
+		await this.#threads.change({ kind: 'flag', flag: options.flag });
+		await this.#offload.setFlag(options.flag);
+	}
+
+	/** All slaves that there were before this daemon have been added. */
+	settle(): Promise<void> {
+		return this.#offload.settle();
 	}
 
 	addresses(name: string): AddressEntry[] {
@@ -213,15 +239,24 @@ export class Port extends EventEmitter<PortEvents> {
 	/** Counters of one slave, as its guest sees them. */
 	slaveStats(name: string): SlaveStats {
 		const { edge, ifindex } = this.#member(name);
-		const device = getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 };
-		return edgeStats(readEdge(this.#threads.counters, edge), device);
+		const link = getLink(ifindex)?.stats;
+		const stats = edgeStats(readEdge(this.#threads.counters, edge), link?.tx ?? NO_COUNTER);
+		const offloaded = this.#offload.counters(edge);
+		if (!offloaded) return stats;
+		addOffloadedDrops(stats, offloaded);
+		// The device counts every frame of its guest's, whoever took it from there.
+		return { ...stats, tx: link ? { packets: link.rx.packets, bytes: link.rx.bytes } : stats.tx };
 	}
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
 	stats(): SlaveStats {
 		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
 		const total = noStats();
-		for (const edge of edges) addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
+		for (const edge of edges) {
+			addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
+			const offloaded = this.#offload.counters(edge);
+			if (offloaded) addOffloaded(total, offloaded);
+		}
 		return total;
 	}
 
@@ -232,6 +267,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
+		void this.#offload.setMaster(link);
 		if (link.mtu === mtu) return;
 		for (const member of this.#members.values()) setLink(member.ifindex, { mtu: link.mtu });
 	}
@@ -241,11 +277,13 @@ export class Port extends EventEmitter<PortEvents> {
 		if (this.#closed) return;
 		this.#closed = true;
 		this.#context.monitor.off('address', this.#onAddress);
-		for (const { ifindex } of this.#members.values()) {
+		const devices = [...this.#members.values()].map(({ ifindex }) => {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
-			this.#shield.removeInterface(ifindex, exists);
-		}
+			return { ifindex, exists };
+		});
+		await this.#offload.close();
+		for (const { ifindex, exists } of devices) this.#shield.removeInterface(ifindex, exists);
 		await this.#threads.stop();
 		this.#shield.close(getLink(this.#master.ifindex) !== undefined);
 		this.#host?.close();
@@ -255,11 +293,12 @@ export class Port extends EventEmitter<PortEvents> {
 		const { edge, ifindex, mac, learn, addresses } = member;
 		member.open = true;
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+		await this.#offload.addSlave({ edge, ifindex, mac, learn });
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });
 	}
 
-	async #start({ flag }: PortOptions): Promise<void> {
+	async #start({ flag, offload }: PortOptions): Promise<void> {
 		const { mac, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
 		await this.#threads.change({ kind: 'flag', flag });
@@ -268,6 +307,7 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#threads.change({ kind: 'host', ifindex: this.#host.peer, enabled: true });
 			this.#host.up();
 		}
+		await this.#offload.use(offload, this.#master);
 		await this.#followHostAddresses();
 	}
 
@@ -285,6 +325,7 @@ export class Port extends EventEmitter<PortEvents> {
 				? openReceiver({ ifindex: 0, longFrameBytes: LONG_FRAME_BYTES, filter: slaveRingFilter([]) })
 				: openReceiver({ ifindex, longFrameBytes: LONG_FRAME_BYTES, filter: masterRingFilter([]) });
 		this.#shield.replaceSocket(ring, fd);
+		this.#offload.setSocket(ring, fd);
 		this.#context.log.warn(
 			{ master: name, ring },
 			'a frame jammed a receive ring: reading without it, slower',
@@ -300,6 +341,8 @@ export class Port extends EventEmitter<PortEvents> {
 	};
 
 	#addressReported({ edge, address, origin, change, expires }: AddressReport): void {
+		if (change === 'added') this.#offload.addAddress(address, edge);
+		else this.#offload.removeAddress(address);
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
 		const entry: AddressEntry = {
@@ -340,6 +383,7 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 }
 
+const NO_COUNTER = { packets: 0, bytes: 0, dropped: 0 } as const;
 /** Bytes of each ring: 4096 frames of the ordinary size. */
 const RING_BYTES = 8 << 20;
 /** Bytes of long frames that may wait: some 200 of 64 KB. */

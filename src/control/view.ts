@@ -6,7 +6,6 @@ import { familyOf } from './addresses.js';
 import type { Estate } from './estate.js';
 import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
 import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
-import { effectiveOffload } from './supported.js';
 import { canOpen } from './users.js';
 
 export function viewMaster(registry: Registry, estate: Estate, record: MasterRecord): Master {
@@ -20,7 +19,8 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		state: open && (open.link.flags & IFF_LOWER_UP) !== 0 ? 'up' : 'down',
 		mode: record.mode,
 		flag: record.flag,
-		offload: effectiveOffload(record.offload),
+		offload: open?.port.offload.name ?? 'none',
+		...(open?.port.offload.detail === undefined ? {} : { offloadDetail: open.port.offload.detail }),
 		host: open?.port.hostInterface ?? null,
 		slaves: registry.slaves(record.name).length,
 		stats: open?.port.stats() ?? noStats(),
@@ -36,7 +36,7 @@ export function viewSlave(
 	vhost = vhostAvailable(),
 ): Slave {
 	const { name, master, ifname, mac, learn, queues, owner, ephemeral, domain } = record;
-	const { mode, offload } = registry.requireMaster(master);
+	const { mode } = registry.requireMaster(master);
 	const tap = estate.tap(name);
 	const problem = estate.problems.get(name) ?? estate.problems.get(master);
 	const plugged = problem === undefined ? estate.port(master)?.port : undefined;
@@ -49,7 +49,7 @@ export function viewSlave(
 		state: tap?.link.carrier ? 'up' : 'down',
 		learn,
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
-		offload: effectiveOffload(offload),
+		offload: plugged?.offload.name ?? 'none',
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),
 		stats: plugged?.slaveStats(name) ?? noStats(),
 		owner,

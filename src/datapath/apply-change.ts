@@ -43,5 +43,8 @@ export function applyChange(
 		case 'released':
 			state.release(change.address);
 			return;
+		case 'punt':
+			state.punt = change.ifindex;
+			return;
 	}
 }

@@ -15,7 +15,9 @@ export type StateChange =
 	| { kind: 'slave-added'; edge: number; ifindex: number; mac: string; learn: boolean }
 	| { kind: 'slave-removed'; edge: number; ifindex: number }
 	| { kind: 'assigned'; address: string; edge: number }
-	| { kind: 'released'; address: string };
+	| { kind: 'released'; address: string }
+	/** An offload hands its frames over by this device, each with its edge as a VLAN tag; 0: there is none. */
+	| { kind: 'punt'; ifindex: number };
 
 /** From control to the slow path. `id` asks for a Reply once the change has been passed on. */
 export type Command =

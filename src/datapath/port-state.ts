@@ -18,6 +18,8 @@ export class PortState {
 	flag: number = FLAG_BRIDGE;
 	masterHigh = 0;
 	masterLow = 0;
+	/** Device by which an offload hands over what it leaves to the forwarder; 0: there is none. */
+	punt = 0;
 	/** Whether there is a host slave to deliver to. */
 	host = false;
 	readonly ipv4: AddressTable;
@@ -27,6 +29,8 @@ export class PortState {
 	readonly macLow = new Int32Array(EDGES_MAX);
 	/** 1 where a guest may claim addresses by using them. */
 	readonly learns = new Uint8Array(EDGES_MAX);
+	/** 1 for each guest's edge in use. */
+	readonly present = new Uint8Array(EDGES_MAX);
 	/** How many addresses of each family an edge owns. */
 	readonly owned4 = new Uint16Array(EDGES_MAX);
 	readonly owned6 = new Uint16Array(EDGES_MAX);
@@ -53,6 +57,7 @@ export class PortState {
 		this.macLow[edge] = low;
 		this.learns[edge] = learn ? 1 : 0;
 		this.slaves[this.slaveCount++] = edge;
+		this.present[edge] = 1;
 	}
 
 	/** The caller has taken the slave's addresses away before. */
@@ -61,6 +66,7 @@ export class PortState {
 		if (index < 0) return;
 		this.slaves[index] = this.slaves[--this.slaveCount] as number;
 		this.learns[edge] = 0;
+		this.present[edge] = 0;
 	}
 
 	/** Gives an address to an edge, taking it from whoever had it. */

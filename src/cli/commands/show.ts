@@ -53,7 +53,7 @@ function masterText(master: Master): string {
 		['state', stateText(master)],
 		['mode', master.mode],
 		['flag', master.flag],
-		['offload', master.offload],
+		['offload', master.offload + (master.offloadDetail ? ` (${master.offloadDetail})` : '')],
 		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
 		['MAC', master.mac],
 		['MTU', String(master.mtu)],

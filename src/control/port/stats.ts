@@ -1,7 +1,8 @@
 /** Counters of the frame threads, turned round to how their readers count. Pure. */
 import type { EdgeCounters } from '../../datapath/counters.js';
+import type { OffloadCounters } from '../../offload/offload.js';
 import type { LinkCounter } from '../../sys/netlink/link.js';
-import type { SlaveStats } from '../model.js';
+import type { Counter, SlaveStats } from '../model.js';
 
 export function noStats(): SlaveStats {
 	return { rx: { packets: 0, bytes: 0 }, tx: { packets: 0, bytes: 0 }, drops: {}, queued: 0 };
@@ -31,6 +32,21 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 	}
 	total.queued += edge.queued;
 	addDrops(total, edge);
+}
+
+/** Adds what an offload did for an edge to a port's totals; only the wire has traffic of its own there. */
+export function addOffloaded(total: SlaveStats, offloaded: OffloadCounters): void {
+	total.rx = sum(total.rx, offloaded.in);
+	total.tx = sum(total.tx, offloaded.out);
+	addOffloadedDrops(total, offloaded);
+}
+
+export function addOffloadedDrops(stats: SlaveStats, { drops }: OffloadCounters): void {
+	for (const [reason, times] of Object.entries(drops)) count(stats, reason, times);
+}
+
+function sum(a: Counter, b: Counter): Counter {
+	return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
 }
 
 function addDrops(stats: SlaveStats, edge: EdgeCounters): void {

@@ -72,11 +72,6 @@ export function ownerBytes({ edge, ifindex, mac }: OwnerValues): Uint8Array {
 	return new Uint8Array(view.buffer);
 }
 
-/** ifindex of an owner's value. */
-export function ownerIfindex(value: Uint8Array): number {
-	return new DataView(value.buffer, value.byteOffset).getUint32(0, LITTLE_ENDIAN);
-}
-
 export function addressBytes(address: string): { map: 'owners4' | 'owners6'; key: Uint8Array } {
 	const { family, bytes }: AddressKey = keyOf(address);
 	return {

@@ -1,0 +1,84 @@
+/**
+ * Where a port's maps and links outlive their daemon: a folder of its own, which nobody else may look into, on a bpffs.
+ *
+ *     /sys/fs/bpf/ipvtap-<hash of the state folder>/v<layout>/<ifindex of the master>/<map>, <device>-<program>
+ *     <state folder>/bpf/v<layout>/…      where /sys/fs/bpf is none: then it is mounted there, and unmounted at the end
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isBpffs, mountBpffs, mountsOutliveUs, unmountBpffs } from '../../sys/bpf/bpffs.js';
+import { openPin, pin } from '../../sys/bpf/link.js';
+import { LAYOUT } from './layout.js';
+
+export class Pins {
+	/** Whether what is pinned here is still there for the next daemon. */
+	readonly durable: boolean;
+	readonly #folder: string;
+	readonly #root: string;
+	readonly #mounted: boolean;
+
+	private constructor(root: string, mounted: boolean, master: number) {
+		this.#root = root;
+		this.#mounted = mounted;
+		this.#folder = join(root, `v${LAYOUT}`, String(master));
+		this.durable = !mounted || mountsOutliveUs();
+		makeFolder(this.#folder);
+	}
+
+	/** @param stateDir tells one daemon from another. @throws SysError where there can be no bpffs. */
+	static open(stateDir: string, master: number, bpffs = '/sys/fs/bpf'): Pins {
+		if (isBpffs(bpffs)) {
+			const name = createHash('sha256').update(stateDir).digest('hex').slice(0, 8);
+			return new Pins(join(bpffs, `ipvtap-${name}`), false, master);
+		}
+		const root = join(stateDir, 'bpf');
+		makeFolder(root);
+		if (!isBpffs(root)) mountBpffs(root);
+		return new Pins(root, true, master);
+	}
+
+	names(): string[] {
+		return readdirSync(this.#folder);
+	}
+
+	/** @returns a descriptor, or undefined if nothing is pinned under the name. @throws SysError. */
+	get(name: string): number | undefined {
+		return openPin(this.#path(name));
+	}
+
+	/** @throws SysError. */
+	set(name: string, fd: number): void {
+		this.remove(name);
+		pin(fd, this.#path(name));
+	}
+
+	remove(name: string): void {
+		rmSync(this.#path(name), { force: true });
+	}
+
+	/** Removes all pins, and what held them as far as nobody else's are in it. */
+	close(): void {
+		for (const name of this.names()) this.remove(name);
+		rmdirSync(this.#folder);
+		for (let folder = dirname(this.#folder); folder !== dirname(this.#root); folder = dirname(folder)) {
+			if (readdirSync(folder).length > 0) return;
+			if (folder !== this.#root) rmdirSync(folder);
+			else this.#removeRoot();
+		}
+	}
+
+	#removeRoot(): void {
+		if (this.#mounted) unmountBpffs(this.#root);
+		rmdirSync(this.#root);
+	}
+
+	#path(name: string): string {
+		return join(this.#folder, name);
+	}
+}
+
+/** A bpffs makes its folders with the mode that it is asked for, and takes no names with a dot. */
+function makeFolder(folder: string): void {
+	if (!existsSync(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
