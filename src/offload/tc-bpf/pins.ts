@@ -62,7 +62,7 @@ export class Pins {
 		for (const name of this.names()) this.remove(name);
 		rmdirSync(this.#folder);
 		for (let folder = dirname(this.#folder); folder !== dirname(this.#root); folder = dirname(folder)) {
-			if (readdirSync(folder).length > 0) return;
+			if (folders(folder).length > 0) return;
 			if (folder !== this.#root) rmdirSync(folder);
 			else this.#removeRoot();
 		}
@@ -76,6 +76,13 @@ export class Pins {
 	#path(name: string): string {
 		return join(this.#folder, name);
 	}
+}
+
+/** The root of a bpffs has files of the kernel's own. */
+function folders(folder: string): string[] {
+	return readdirSync(folder, { withFileTypes: true })
+		.filter(entry => entry.isDirectory())
+		.map(({ name }) => name);
 }
 
 /** A bpffs makes its folders with the mode that it is asked for, and takes no names with a dot. */

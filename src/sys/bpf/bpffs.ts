@@ -26,13 +26,17 @@ export function unmountBpffs(folder: string): void {
 
 /** Whether what is mounted here outlives this process: not in a mount namespace that `ip netns exec` made for it. */
 export function mountsOutliveUs(): boolean {
+	const ours = readlinkSync('/proc/self/ns/mnt');
+	if (ours === FIRST_MOUNT_NAMESPACE) return true;
 	try {
-		return readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt');
+		return ours === readlinkSync('/proc/1/ns/mnt');
 	} catch {
 		return false;
 	}
 }
 
+/** linux/nsfs.h, MNT_NS_INIT_INO, as a link of /proc shows it: where process 1 doesn't show its own. */
+const FIRST_MOUNT_NAMESPACE = `mnt:[${0xeffffff8}]`;
 /** linux/magic.h, linux/mount.h */
 const BPF_FS_MAGIC = 0xcafe4a11;
 const MS_NOSUID = 2;
