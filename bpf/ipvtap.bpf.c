@@ -233,6 +233,16 @@ INLINE struct owner *owner6(const struct address6 *address)
 	return bpf_map_lookup_elem(&owners6, &key);
 }
 
+/* A frame with the parties that are known so far. */
+struct context {
+	struct __sk_buff *skb;
+	const struct port *port;
+	/* Where the frame goes, if it goes to one edge. */
+	__u32 ifindex;
+	/* A constant of the program: how it reads what the context hides. */
+	bool probes;
+};
+
 /* ---- the virtio header, as the kernel has kept it ---- */
 
 struct sk_buff___kept {
@@ -259,24 +269,57 @@ struct skb_shared_info___kept {
 /* Stands for a transport that only the forwarder can find: behind extension headers. */
 #define SOMEWHERE 0xffff
 
+/* The context as what it is (Linux 6.2): its fields are then plain loads, and a probe costs some 100 ns each. */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
+
+struct virtio_header {
+	bool partial;
+	/* Of the transport header, from the Ethernet header. */
+	__u16 start;
+	__u16 offset;
+};
+
+INLINE struct virtio_header header_by_cast(struct __sk_buff *skb)
+{
+	struct sk_buff___kept *kept = bpf_cast_to_kern_ctx(skb);
+	struct virtio_header header = { BPF_CORE_READ_BITFIELD(kept, ip_summed) == CHECKSUM_PARTIAL, 0, 0 };
+	header.start = kept->csum_start - kept->mac_header;
+	header.offset = kept->csum_offset;
+	return header;
+}
+
+INLINE struct virtio_header header_by_probe(struct __sk_buff *skb)
+{
+	struct sk_buff___kept *kept = (void *)skb;
+	struct virtio_header header = { BPF_CORE_READ_BITFIELD_PROBED(kept, ip_summed) == CHECKSUM_PARTIAL, 0, 0 };
+	if (!header.partial) return header;
+	header.start = BPF_CORE_READ(kept, csum_start) - BPF_CORE_READ(kept, mac_header);
+	header.offset = BPF_CORE_READ(kept, csum_offset);
+	return header;
+}
+
+INLINE __u32 gso_type_of(struct __sk_buff *skb)
+{
+	struct sk_buff___kept *kept = (void *)skb;
+	struct skb_shared_info___kept *shared = (void *)(BPF_CORE_READ(kept, head) + BPF_CORE_READ(kept, end));
+	return BPF_CORE_READ(shared, gso_type) & ~(GSO_DODGY | GSO_ECN);
+}
+
 /*
  * vnetHeaderIsSane of src/wire/vnet-header.ts, for a transport header at `transport`. `struct __sk_buff` hides these
  * fields, so they are read from the kernel's own structure, found by its type information.
  */
-INLINE bool is_sane(struct __sk_buff *skb, bool is_ipv4, __u32 transport, __u8 protocol)
+INLINE bool is_sane(struct context *it, bool is_ipv4, __u32 transport, __u8 protocol)
 {
-	struct sk_buff___kept *kept = (void *)skb;
-	bool partial = BPF_CORE_READ_BITFIELD_PROBED(kept, ip_summed) == CHECKSUM_PARTIAL;
-	__u32 gso_size = segment_of(skb);
-	if (partial && transport != SOMEWHERE) {
-		__u16 start = BPF_CORE_READ(kept, csum_start) - BPF_CORE_READ(kept, mac_header);
-		__u16 offset = BPF_CORE_READ(kept, csum_offset);
-		if (start != transport || !(protocol == TCP ? offset == 16 : protocol == UDP && offset == 6)) return false;
+	struct virtio_header header = it->probes ? header_by_probe(it->skb) : header_by_cast(it->skb);
+	__u32 gso_size = segment_of(it->skb);
+	if (header.partial && transport != SOMEWHERE) {
+		if (header.start != transport) return false;
+		if (!(protocol == TCP ? header.offset == 16 : protocol == UDP && header.offset == 6)) return false;
 	}
 	if (gso_size == 0) return true;
-	if (!partial || gso_size < GSO_SIZE_MIN) return false;
-	struct skb_shared_info___kept *shared = (void *)(BPF_CORE_READ(kept, head) + BPF_CORE_READ(kept, end));
-	__u32 type = BPF_CORE_READ(shared, gso_type) & ~(GSO_DODGY | GSO_ECN);
+	if (!header.partial || gso_size < GSO_SIZE_MIN) return false;
+	__u32 type = gso_type_of(it->skb);
 	if (type == GSO_TCPV4) return is_ipv4 && protocol == TCP;
 	if (type == GSO_TCPV6) return !is_ipv4 && protocol != UDP;
 	return type == GSO_UDP_L4 && protocol == UDP;
@@ -284,13 +327,6 @@ INLINE bool is_sane(struct __sk_buff *skb, bool is_ipv4, __u32 transport, __u8 p
 
 /* ---- one receiver ---- */
 
-/* A frame with the parties that are known so far. */
-struct context {
-	struct __sk_buff *skb;
-	const struct port *port;
-	/* Where the frame goes, if it goes to one edge. */
-	__u32 ifindex;
-};
 
 INLINE int deliver(struct context *it, const struct owner *owner)
 {
@@ -386,7 +422,7 @@ INLINE int slave_ipv4(struct context *it)
 	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
 	__u32 ifindex = ifindex_of(skb);
 	struct owner *source = owner4(ip->source);
-	bool sane = is_sane(skb, true, ETH_HEADER + header, ip->protocol);
+	bool sane = is_sane(it, true, ETH_HEADER + header, ip->protocol);
 	/* The usual case first; whatever is wrong is looked into afterwards, in the forwarder's order. */
 	if (header == 0 || !source || source->ifindex != ifindex || !same(mac_at(frame + 6), mac_of(source)) || !sane) {
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
@@ -492,7 +528,7 @@ INLINE int slave_arp(struct context *it)
 	__u32 ifindex = ifindex_of(skb);
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return -MAC_SPOOF;
-	if (!is_sane(skb, false, 0, 0)) return -BAD_VNET_HEADER;
+	if (!is_sane(it, false, 0, 0)) return -BAD_VNET_HEADER;
 	struct arp *arp = arp_of(skb);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return -MALFORMED;
@@ -727,7 +763,7 @@ INLINE int slave_ipv6(struct context *it)
 	bool fits = fits6(ip, length_of(skb) - ETH_HEADER);
 	int nd = nd_type(skb, ip);
 	/* Behind extension headers the forwarder looks for the checksum, and for what else may hide there. */
-	bool sane = is_sane(skb, false, is_extension(ip->next) ? SOMEWHERE : ETH_HEADER + sizeof(*ip), ip->next);
+	bool sane = is_sane(it, false, is_extension(ip->next) ? SOMEWHERE : ETH_HEADER + sizeof(*ip), ip->next);
 	struct owner *source = owner6(&ip->source);
 	if (!fits || !sane || nd != 0 || !source || source->ifindex != ifindex || !same(mac_at(frame + 6), mac_of(source))) {
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
@@ -856,11 +892,11 @@ INLINE int conclude(struct context *it, int verdict)
 	return bpf_redirect(it->port->punt, BPF_F_INGRESS);
 }
 
-SEC("tc") int from_slave(struct __sk_buff *skb)
+INLINE int slave(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0 };
+	struct context it = { skb, port, 0, probes };
 	if (tag_of(skb)) return conclude(&it, -VLAN);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return conclude(&it, -MALFORMED);
@@ -875,11 +911,16 @@ SEC("tc") int from_slave(struct __sk_buff *skb)
 	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
 }
 
+SEC("tc") int from_slave(struct __sk_buff *skb) { return slave(skb, false); }
+
+/* For kernels before 6.2. */
+SEC("tc") int from_slave_probing(struct __sk_buff *skb) { return slave(skb, true); }
+
 SEC("tc") int from_host(struct __sk_buff *skb)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0 };
+	struct context it = { skb, port, 0, false };
 	if (tag_of(skb)) return conclude(&it, -VLAN);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return conclude(&it, -MALFORMED);
@@ -895,7 +936,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	if (!port || tag_of(skb)) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
-	struct context it = { skb, port, 0 };
+	struct context it = { skb, port, 0, false };
 	__u16 type = ((struct ethernet *)frame)->type;
 	int verdict = IGNORE;
 	if (type == ETH_IPV4) verdict = wire_ipv4(&it);

@@ -34,8 +34,14 @@ export interface KernelOutcome {
 }
 
 export class KernelPort {
-	readonly object = new KernelObject({ observed: true });
-	readonly #devices = new Map<number, number>();
+	readonly object: KernelObject;
+	readonly #devices: Map<number, number>;
+
+	/** @param probing as for kernels before 6.2. @param devices those of another such port of this namespace. */
+	constructor(probing = false, devices = new Map<number, number>()) {
+		this.object = new KernelObject({ observed: true, probing });
+		this.#devices = devices;
+	}
 
 	/** Replaces all that the programs know. `state` says what came of the addresses in the end. */
 	configure({ master, host, flag, slaves, addresses }: Topology, state: PortState): void {

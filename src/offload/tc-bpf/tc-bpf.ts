@@ -19,7 +19,7 @@ import type {
 	XmitOffload,
 } from '../offload.js';
 import { type AttachKind, Attachments } from './attachments.js';
-import { KernelObject, mapNames } from './kernel-object.js';
+import { KernelObject, type KernelObjectOptions, mapNames } from './kernel-object.js';
 import {
 	addressBytes,
 	indexBytes,
@@ -49,7 +49,7 @@ export class TcBpf implements XmitOffload {
 	/** Loads the programs and lets them go again: nothing else says for sure whether a kernel takes them. */
 	probe(): string | undefined {
 		try {
-			new KernelObject().close();
+			loadBest({}).close();
 			return undefined;
 		} catch (error) {
 			return missing(error);
@@ -230,11 +230,20 @@ function load(pins: Pins | undefined): KernelObject {
 			const fd = pins?.get(name);
 			if (fd !== undefined) reuse.set(name, fd);
 		}
-		const object = new KernelObject({ reuse });
+		const object = loadBest({ reuse });
 		if (reuse.size < mapNames.length) for (const name of mapNames) pins?.set(name, object.maps[name].fd);
 		return object;
 	} finally {
 		for (const fd of reuse.values()) closeFd(fd);
+	}
+}
+
+/** As the kernel allows: the error that counts is that of the form which asks for less. */
+function loadBest(options: KernelObjectOptions): KernelObject {
+	try {
+		return new KernelObject(options);
+	} catch {
+		return new KernelObject({ ...options, probing: true });
 	}
 }
 

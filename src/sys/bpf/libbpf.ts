@@ -20,6 +20,7 @@ export interface Libbpf {
 	mapReuse(map: Handle, fd: number): number;
 	mapInitialValue(map: Handle, length: BigUint64Array): Handle | null;
 	programFd(program: Handle): number;
+	programAutoload(program: Handle, load: boolean): number;
 	mapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: bigint): number;
 	mapLookup(fd: number, key: Uint8Array, value: Uint8Array): number;
 	mapDelete(fd: number, key: Uint8Array): number;
@@ -80,6 +81,7 @@ const prototypes: Record<keyof Libbpf, string> = {
 	mapFd: 'int bpf_map__fd(void *map)',
 	mapReuse: 'int bpf_map__reuse_fd(void *map, int fd)',
 	mapInitialValue: 'void *bpf_map__initial_value(void *map, void *length)',
+	programAutoload: 'int bpf_program__set_autoload(void *program, bool load)',
 	programFd: 'int bpf_program__fd(void *program)',
 	mapUpdate: 'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
 	mapLookup: 'int bpf_map_lookup_elem(int fd, const void *key, void *value)',

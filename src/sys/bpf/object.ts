@@ -40,6 +40,11 @@ export class BpfObject {
 		checkBpf(libbpf().mapReuse(this.#map(name), fd), `reuse map ${name}`);
 	}
 
+	/** Leaves a program of the file out, before `load`. @throws SysError. */
+	leaveOut(name: string): void {
+		checkBpf(libbpf().programAutoload(this.#program(name), false), `leave out program ${name}`);
+	}
+
 	/** Makes the maps and has the programs verified. @throws IpvtapError with the end of the verifier's log. @syscalls bpf */
 	load(): void {
 		const result = libbpf().objectLoad(this.#object);
@@ -63,13 +68,16 @@ export class BpfObject {
 
 	/** Descriptor of a program after `load`; it goes with the object. */
 	program(name: string): number {
-		const program = checkHandle(libbpf().findProgram(this.#object, name), `find program ${name}`);
-		return checkBpf(libbpf().programFd(program), `program ${name}`);
+		return checkBpf(libbpf().programFd(this.#program(name)), `program ${name}`);
 	}
 
 	/** Closes all its descriptors. What is attached or pinned stays in the kernel. */
 	close(): void {
 		libbpf().objectClose(this.#object);
+	}
+
+	#program(name: string): Handle {
+		return checkHandle(libbpf().findProgram(this.#object, name), `find program ${name}`);
 	}
 
 	#map(name: string): Handle {

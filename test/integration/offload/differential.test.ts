@@ -23,60 +23,79 @@ import { check } from '../../helpers/seed.js';
 import { type Scene, scenes } from '../../properties/random-port.js';
 
 enterFreshNamespace();
-const kernel = new KernelPort();
-test.after.always(() => kernel.close());
+const devices = new Map<number, number>();
+/** Both forms of the programs: the second is for kernels before 6.2. */
+const kernels = {
+	casting: new KernelPort(false, devices),
+	probing: new KernelPort(true, devices),
+} as const;
+test.after.always(() => Object.values(kernels).map(kernel => kernel.close()));
 
-for (const [room, cases] of Object.entries(rooms)) {
-	test.serial(`the decision table in the kernel: ${room}`, t => {
-		const wrong: string[] = [];
-		const punted: string[] = [];
-		for (const one of cases.filter(({ frame }) => runnable(frame))) {
-			const judge = new Judge(topologyOf(one));
-			const complaint = judge.complaint(edgeOf(one.from), one.frame);
-			if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
-			if (judge.needless) punted.push(`${one.name} (from ${one.from})`);
-			judge.close();
-		}
-		t.deepEqual(wrong, []);
-		t.log(`forwarded by the forwarder alone: ${punted.join('; ') || 'nothing'}`);
+for (const [form, kernel] of Object.entries(kernels)) {
+	for (const [room, cases] of Object.entries(rooms)) {
+		test.serial(`the decision table in the kernel, ${form}: ${room}`, t => {
+			const wrong: string[] = [];
+			const punted: string[] = [];
+			for (const one of cases.filter(({ frame }) => runnable(frame))) {
+				const judge = new Judge(topologyOf(one), kernel);
+				const complaint = judge.complaint(edgeOf(one.from), one.frame);
+				if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
+				if (judge.needless) punted.push(one.name);
+				judge.close();
+			}
+			t.deepEqual(wrong, []);
+			t.deepEqual(
+				punted.filter(name => !unsure.includes(name)),
+				[],
+				'left to the forwarder, though it forwards them',
+			);
+		});
+	}
+
+	test.serial(`random frames on random ports, ${form}`, t => {
+		let frames = 0;
+		let needless = 0;
+		const decided = new Map<string, number>();
+		check(
+			t,
+			fc.property(scenes(), (scene: Scene) => {
+				const judge = new Judge(scene.topology, kernel);
+				try {
+					for (const { ingress, frame } of scene.events.filter(event => runnable(event.frame))) {
+						frames++;
+						const complaint = judge.complaint(ingress, frame);
+						if (complaint !== undefined) throw new Error(complaint);
+						if (judge.needless) needless++;
+						decided.set(judge.said, (decided.get(judge.said) ?? 0) + 1);
+					}
+				} finally {
+					judge.close();
+				}
+			}),
+			RUNS,
+		);
+		t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
+		t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
+		t.true(needless < frames / 30);
 	});
 }
 
-test.serial('random frames on random ports', t => {
-	let frames = 0;
-	let needless = 0;
-	const decided = new Map<string, number>();
-	check(
-		t,
-		fc.property(scenes(), (scene: Scene) => {
-			const judge = new Judge(scene.topology);
-			try {
-				for (const { ingress, frame } of scene.events) {
-					if (!runnable(frame)) continue;
-					frames++;
-					const complaint = judge.complaint(ingress, frame);
-					if (complaint !== undefined) throw new Error(complaint);
-					if (judge.needless) needless++;
-					decided.set(judge.said, (decided.get(judge.said) ?? 0) + 1);
-				}
-			} finally {
-				judge.close();
-			}
-		}),
-		RUNS,
-	);
-	t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
-	t.log(
-		[...decided]
-			.sort(([, a], [, b]) => b - a)
-			.map(([name, count]) => `${name} ${count}`)
-			.join(', '),
-	);
-	t.true(needless < frames / 50);
-});
+/** What takes a longer look than the programs give a frame, or is no established traffic. */
+const unsure: readonly string[] = [
+	"duplicate address detection for another guest's address",
+	"duplicate address detection for one's own address",
+	'unicast router solicitation',
+	'guest to gateway: hop-by-hop options',
+	'guest to gateway: destination options',
+	'guest to gateway: a routing header',
+	'guest to gateway: an echo behind three headers',
+	'guest to gateway: an extension header that runs past the end',
+	'guest to gateway: an extension header of four bytes',
+	'guest to gateway: a first fragment of an echo',
+];
 
 /** Random ports; each gets some five frames that can be run. */
-const RUNS = Number(process.env.TEST_PORTS ?? 20_000);
+const RUNS = Number(process.env.TEST_PORTS ?? 10_000);
 
 class Judge {
 	/** The programs left a frame to the forwarder that has one receiver: right, but not fast. */
@@ -84,9 +103,11 @@ class Judge {
 	/** What the programs said last. */
 	said = '';
 	readonly #pure: PurePort;
+	readonly #kernel: KernelPort;
 
-	constructor(topology: Topology) {
+	constructor(topology: Topology, kernel: KernelPort) {
 		this.#pure = new PurePort(topology);
+		this.#kernel = kernel;
 		kernel.configure(topology, this.#pure.state);
 	}
 
@@ -95,7 +116,7 @@ class Judge {
 		const memory = new Uint8Array(16 + bytes.length);
 		memory.set(bytes, 16);
 		const verdict = forward(this.#pure.state, new DataView(memory.buffer), 16, bytes.length, ingress);
-		const seen = kernel.receive(ingress, bytes);
+		const seen = this.#kernel.receive(ingress, bytes);
 		this.said =
 			seen.verdict < 0 || seen.verdict < EDGES_MAX
 				? verdictName(seen.verdict).replace(/^edge.*/, 'slave')
