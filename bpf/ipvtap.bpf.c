@@ -10,7 +10,7 @@
  * The levers, in the order of what they save:
  *   - one look-up of the source gives owner, device and MAC at once, and so proves all three; one of the
  *     destination gives where to and with which MAC. Nothing else is looked up for a frame that goes on.
- *   - what TAPs count themselves is not counted again; drops are counted when they happen
+ *   - what a device or the other end counts is not counted again
  *   - frames for the forwarder are redirected to one device that it alone reads, so that the kernel makes no copy
  *     of the others, nor asks any socket's filter about them
  *
@@ -80,12 +80,21 @@ struct {
 	__type(value, struct drops);
 } dropped SEC(".maps");
 
+/* What came from each edge and was dealt with here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EDGES_MAX);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} entered SEC(".maps");
+
+/* What left by the wire. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct wire);
-} wire SEC(".maps");
+	__type(value, struct traffic);
+} sent SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -239,6 +248,8 @@ struct context {
 	const struct port *port;
 	/* Where the frame goes, if it goes to one edge. */
 	__u32 ifindex;
+	/* Where it came from; 0 is the wire, and a device that is nobody's. */
+	__u32 edge;
 	/* A constant of the program: how it reads what the context hides. */
 	bool probes;
 };
@@ -387,6 +398,25 @@ INLINE int host_to_owner(struct context *it, const struct owner *owner)
 	return owner == 0 || owner->edge < EDGE_SLAVES ? -UNKNOWN_DESTINATION : deliver(it, owner);
 }
 
+/* The edge of a frame that ends before anybody asked whose it is. */
+INLINE void find_edge(struct context *it)
+{
+	__u32 ifindex = ifindex_of(it->skb);
+	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
+	if (sender) it->edge = sender->edge;
+}
+
+/* A slave's frame that ends inside its header: even so, first of all its MAC has to be its own. */
+INLINE int too_short(struct context *it)
+{
+	__u32 ifindex = ifindex_of(it->skb);
+	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
+	void *frame = begin(it->skb);
+	if (!sender || frame + ETH_HEADER > end(it->skb)) return -MALFORMED;
+	it->edge = sender->edge;
+	return same(mac_at(frame + 6), sender_mac(sender)) ? -MALFORMED : -MAC_SPOOF;
+}
+
 /* ---- IPv4 ---- */
 
 /* The length of the header, or 0 if it claims more than is there. */
@@ -415,7 +445,7 @@ INLINE int claims(const struct sender *sender, int reason) { return sender->lear
 INLINE int slave_ipv4(struct context *it)
 {
 	struct __sk_buff *skb = it->skb;
-	if (!readable(skb, ETH_HEADER + 20)) return -MALFORMED;
+	if (!readable(skb, ETH_HEADER + 20)) return too_short(it);
 	void *frame = begin(skb);
 	struct ipv4 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
@@ -427,6 +457,7 @@ INLINE int slave_ipv4(struct context *it)
 	if (header == 0 || !source || source->ifindex != ifindex || !same(mac_at(frame + 6), mac_of(source)) || !sane) {
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
+		it->edge = sender->edge;
 		if (header != 0 && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (header == 0) return -MALFORMED;
@@ -436,6 +467,7 @@ INLINE int slave_ipv4(struct context *it)
 		if (ports == DHCP_REPLY) return PUNT;
 		return source ? -IP_SPOOF : claims(sender, IP_SPOOF);
 	}
+	it->edge = source->edge;
 	__u32 destination = ip->destination;
 	if (to_group(frame) || is_group4(destination)) return PUNT;
 	__u32 ports = ports4(skb, ip, header);
@@ -528,6 +560,7 @@ INLINE int slave_arp(struct context *it)
 	__u32 ifindex = ifindex_of(skb);
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return -MAC_SPOOF;
+	it->edge = sender->edge;
 	if (!is_sane(it, false, 0, 0)) return -BAD_VNET_HEADER;
 	struct arp *arp = arp_of(skb);
 	void *frame = begin(skb);
@@ -756,7 +789,7 @@ INLINE int slave_ipv6(struct context *it)
 {
 	struct __sk_buff *skb = it->skb;
 	__u32 ifindex = ifindex_of(skb);
-	if (!readable(skb, ETH_HEADER + sizeof(struct ipv6))) return -MALFORMED;
+	if (!readable(skb, ETH_HEADER + sizeof(struct ipv6))) return too_short(it);
 	void *frame = begin(skb);
 	struct ipv6 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
@@ -768,6 +801,7 @@ INLINE int slave_ipv6(struct context *it)
 	if (!fits || !sane || nd != 0 || !source || source->ifindex != ifindex || !same(mac_at(frame + 6), mac_of(source))) {
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
+		it->edge = sender->edge;
 		if (fits && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (!fits) return -MALFORMED;
@@ -776,6 +810,7 @@ INLINE int slave_ipv6(struct context *it)
 		if (source) return -IP_SPOOF;
 		return is_link_local6(&ip->source) || is_unspecified6(&ip->source) ? PUNT : claims(sender, IP_SPOOF);
 	}
+	it->edge = source->edge;
 	if (to_group(frame) || is_group6(&ip->destination)) return PUNT;
 	return slave_to_owner(it, owner6(&ip->destination));
 }
@@ -831,10 +866,11 @@ INLINE const struct port *this_port(void)
 	return bpf_map_lookup_elem(&port, &zero);
 }
 
-INLINE struct wire *wire_counters(void)
+INLINE void count(struct traffic *traffic, __u32 length)
 {
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&wire, &zero);
+	if (!traffic) return;
+	traffic->packets++;
+	traffic->bytes += length;
 }
 
 INLINE void count_drop(__u32 edge, int reason)
@@ -852,54 +888,58 @@ INLINE void tell(int verdict, __u32 ifindex)
 	decision->ifindex = ifindex;
 }
 
-INLINE __u32 edge_of(struct __sk_buff *skb)
-{
-	__u32 ifindex = ifindex_of(skb);
-	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
-	return sender ? sender->edge : 0;
-}
-
 /* The redirect helpers check no MTU; segments are as long as their sender was told to make them. */
 INLINE bool too_big(struct context *it)
 {
 	return segment_of(it->skb) == 0 && length_of(it->skb) > it->port->mtu + ETH_HEADER;
 }
 
+/* What the forwarder doesn't see it can't count. */
+INLINE void count_in(struct context *it)
+{
+	__u32 edge = it->edge;
+	count(bpf_map_lookup_elem(&entered, &edge), length_of(it->skb));
+}
+
 /* A frame of a slave's, or of the host's: it goes somewhere or it ends. */
 INLINE int conclude(struct context *it, int verdict)
 {
 	struct __sk_buff *skb = it->skb;
-	if (verdict >= 0 && verdict < EDGES_MAX) {
-		if (too_big(it)) verdict = -TOO_BIG;
-		else if (verdict == EDGE_WIRE && !observed) {
-			struct wire *counters = wire_counters();
-			if (counters) {
-				counters->out_packets++;
-				counters->out_bytes += length_of(skb);
-			}
-		}
-	}
+	if (verdict >= 0 && verdict < EDGES_MAX && too_big(it)) verdict = -TOO_BIG;
 	if (observed) tell(verdict, it->ifindex);
+	if (it->edge == 0) return SHOT;
+	if (verdict == PUNT) {
+		if (!it->port->punt || observed) return SHOT;
+		if (bpf_skb_vlan_push(skb, ETH_VLAN, it->edge)) return SHOT;
+		return bpf_redirect(it->port->punt, BPF_F_INGRESS);
+	}
+	count_in(it);
 	if (verdict < 0) {
-		__u32 edge = edge_of(skb);
-		if (edge) count_drop(edge, -verdict);
+		count_drop(it->edge, -verdict);
 		return SHOT;
 	}
-	if (verdict != PUNT) return bpf_redirect(it->ifindex, 0);
-	__u32 edge = edge_of(skb);
-	if (!edge || !it->port->punt || observed) return SHOT;
-	if (bpf_skb_vlan_push(skb, ETH_VLAN, edge)) return SHOT;
-	return bpf_redirect(it->port->punt, BPF_F_INGRESS);
+	if (verdict == EDGE_WIRE) {
+		__u32 zero = 0;
+		count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
+	}
+	return bpf_redirect(it->ifindex, 0);
+}
+
+/* One that isn't worth a look at what it carries. */
+INLINE int refuse(struct context *it, int reason)
+{
+	find_edge(it);
+	return conclude(it, -reason);
 }
 
 INLINE int slave(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, probes };
-	if (tag_of(skb)) return conclude(&it, -VLAN);
+	struct context it = { skb, port, 0, 0, probes };
+	if (tag_of(skb)) return refuse(&it, VLAN);
 	void *frame = begin(skb);
-	if (frame + ETH_HEADER > end(skb)) return conclude(&it, -MALFORMED);
+	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
 	__u16 type = ((struct ethernet *)frame)->type;
 	if (type == ETH_IPV4) return conclude(&it, slave_ipv4(&it));
 	if (type == ETH_IPV6) return conclude(&it, slave_ipv6(&it));
@@ -907,6 +947,7 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 	__u32 ifindex = ifindex_of(skb);
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return SHOT;
+	it.edge = sender->edge;
 	if (!same(mac_at(frame + 6), sender_mac(sender))) return conclude(&it, -MAC_SPOOF);
 	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
 }
@@ -920,10 +961,11 @@ SEC("tc") int from_host(struct __sk_buff *skb)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, false };
-	if (tag_of(skb)) return conclude(&it, -VLAN);
+	struct context it = { skb, port, 0, 0, false };
+	if (tag_of(skb)) return refuse(&it, VLAN);
+	it.edge = EDGE_HOST;
 	void *frame = begin(skb);
-	if (frame + ETH_HEADER > end(skb)) return conclude(&it, -MALFORMED);
+	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
 	__u16 type = ((struct ethernet *)frame)->type;
 	if (type == ETH_IPV4) return conclude(&it, host_ipv4(&it));
 	if (type == ETH_IPV6) return conclude(&it, host_ipv6(&it));
@@ -936,7 +978,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	if (!port || tag_of(skb)) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
-	struct context it = { skb, port, 0, false };
+	struct context it = { skb, port, 0, 0, false };
 	__u16 type = ((struct ethernet *)frame)->type;
 	int verdict = IGNORE;
 	if (type == ETH_IPV4) verdict = wire_ipv4(&it);
@@ -949,13 +991,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 		if (port->punt && !observed) bpf_clone_redirect(skb, port->punt, BPF_F_INGRESS);
 		return NEXT;
 	}
-	if (!observed) {
-		struct wire *counters = wire_counters();
-		if (counters) {
-			counters->in_packets++;
-			counters->in_bytes += length_of(skb);
-		}
-	}
+	count_in(&it);
 	if (verdict < 0) {
 		count_drop(EDGE_WIRE, -verdict);
 		return SHOT;

@@ -51,18 +51,16 @@ struct port {
 	__u16 pad;
 };
 
-/* Per CPU and edge, as far as the devices don't count it themselves: drops by reason. */
+/* Per CPU and edge: drops by reason. */
 #define REASONS 64
 struct drops {
 	__u64 frames[REASONS];
 };
 
-/* Per CPU: what went between wire and slaves. */
-struct wire {
-	__u64 in_packets;
-	__u64 in_bytes;
-	__u64 out_packets;
-	__u64 out_bytes;
+/* Per CPU. */
+struct traffic {
+	__u64 packets;
+	__u64 bytes;
 };
 
 /* What a program decided about its last frame, where it was loaded to tell. */

@@ -236,7 +236,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 	#isOwn(link: Link): boolean {
 		const hosts = [...this.#ports.values()].map(open => open.port.hostInterface);
 		if (this.slaveOf(link.ifindex) !== undefined || hosts.includes(link.name)) return true;
-		return isHostSlave(link) || (link.kind === 'tun' && link.name.startsWith('ipvt-'));
+		return isHostSlave(link) || (link.kind === 'tun' && /^ipv[tq]-/.test(link.name));
 	}
 }
 

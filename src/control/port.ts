@@ -22,7 +22,7 @@ import { type AddressReport, FrameThreads } from './port/frame-threads.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { type OffloadStatus, PortOffload } from './port/offload.js';
 import { Shield } from './port/shield.js';
-import { addOffloaded, addOffloadedDrops, addStats, edgeStats, noStats } from './port/stats.js';
+import { addOffloaded, addOffloadedToPort, addStats, edgeStats, noStats } from './port/stats.js';
 
 export interface PortOptions {
 	mode: Mode;
@@ -239,13 +239,11 @@ export class Port extends EventEmitter<PortEvents> {
 	/** Counters of one slave, as its guest sees them. */
 	slaveStats(name: string): SlaveStats {
 		const { edge, ifindex } = this.#member(name);
-		const link = getLink(ifindex)?.stats;
-		const stats = edgeStats(readEdge(this.#threads.counters, edge), link?.tx ?? NO_COUNTER);
+		const device = getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 };
+		const stats = edgeStats(readEdge(this.#threads.counters, edge), device);
 		const offloaded = this.#offload.counters(edge);
-		if (!offloaded) return stats;
-		addOffloadedDrops(stats, offloaded);
-		// The device counts every frame of its guest's, whoever took it from there.
-		return { ...stats, tx: link ? { packets: link.rx.packets, bytes: link.rx.bytes } : stats.tx };
+		if (offloaded) addOffloaded(stats, offloaded);
+		return stats;
 	}
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
@@ -255,7 +253,7 @@ export class Port extends EventEmitter<PortEvents> {
 		for (const edge of edges) {
 			addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
 			const offloaded = this.#offload.counters(edge);
-			if (offloaded) addOffloaded(total, offloaded);
+			if (offloaded) addOffloadedToPort(total, offloaded, edge === EDGE_WIRE);
 		}
 		return total;
 	}
@@ -383,7 +381,6 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 }
 
-const NO_COUNTER = { packets: 0, bytes: 0, dropped: 0 } as const;
 /** Bytes of each ring: 4096 frames of the ordinary size. */
 const RING_BYTES = 8 << 20;
 /** Bytes of long frames that may wait: some 200 of 64 KB. */

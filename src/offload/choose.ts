@@ -53,6 +53,10 @@ function tcBpfOptions({ IPVTAP_TC_ATTACH }: NodeJS.ProcessEnv): { attach?: Attac
 	return IPVTAP_TC_ATTACH === 'tcx' || IPVTAP_TC_ATTACH === 'clsact' ? { attach: IPVTAP_TC_ATTACH } : {};
 }
 
+/** What a module's function is called with, so that it need not find ipvtap's own files. */
+const kit = { TcBpf, IpvtapError };
+export type OffloadKit = typeof kit;
+
 /** A module runs with all the daemon's rights, so nobody else may be able to change it. */
 async function loadModule(path: string): Promise<XmitOffload> {
 	const what = `offload '${path}'`;
@@ -72,9 +76,10 @@ async function loadModule(path: string): Promise<XmitOffload> {
 			cause: error,
 		});
 	}
-	const { default: hook } = module;
+	const { default: made } = module;
+	const hook: unknown = typeof made === 'function' ? await made(kit) : made;
 	if (isHook(hook)) return hook;
-	throw new IpvtapError('usage', `${what}: its default export is no XmitOffload`, {
+	throw new IpvtapError('usage', `${what}: its default export neither is nor makes an XmitOffload`, {
 		hint: 'it takes name, probe() and open(); see docs/offload.md',
 	});
 }

@@ -57,8 +57,9 @@ export interface SlavePolicy {
 export interface OffloadCounters {
 	/** Frames that came from the edge and ended, by reason. */
 	drops: Partial<Record<DropReason, number>>;
-	/** Of EDGE_WIRE alone: from the wire to slaves, and from slaves to the wire. Slaves' are what their devices count. */
+	/** Frames that came from the edge and were forwarded or dropped here. */
 	in: { packets: number; bytes: number };
+	/** Of EDGE_WIRE: frames that were sent there. What others got, their devices count. */
 	out: { packets: number; bytes: number };
 }
 

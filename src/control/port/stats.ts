@@ -34,15 +34,19 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 	addDrops(total, edge);
 }
 
-/** Adds what an offload did for an edge to a port's totals; only the wire has traffic of its own there. */
-export function addOffloaded(total: SlaveStats, offloaded: OffloadCounters): void {
-	total.rx = sum(total.rx, offloaded.in);
-	total.tx = sum(total.tx, offloaded.out);
-	addOffloadedDrops(total, offloaded);
+/** Adds what an offload dealt with of a slave's frames. */
+export function addOffloaded(stats: SlaveStats, { in: entered, drops }: OffloadCounters): void {
+	stats.tx = sum(stats.tx, entered);
+	for (const [reason, times] of Object.entries(drops)) count(stats, reason, times);
 }
 
-export function addOffloadedDrops(stats: SlaveStats, { drops }: OffloadCounters): void {
-	for (const [reason, times] of Object.entries(drops)) count(stats, reason, times);
+/** The same for a port's totals. */
+export function addOffloadedToPort(total: SlaveStats, offloaded: OffloadCounters, isWire: boolean): void {
+	if (isWire) {
+		total.rx = sum(total.rx, offloaded.in);
+		total.tx = sum(total.tx, offloaded.out);
+	}
+	for (const [reason, times] of Object.entries(offloaded.drops)) count(total, reason, times);
 }
 
 function sum(a: Counter, b: Counter): Counter {

@@ -16,7 +16,8 @@ export const mapShapes = {
 	owners4: { key: 4, value: 12 },
 	owners6: { key: 16, value: 12 },
 	dropped: { key: 4, value: 512, perCpu: true },
-	wire: { key: 4, value: 32, perCpu: true },
+	entered: { key: 4, value: 16, perCpu: true },
+	sent: { key: 4, value: 16, perCpu: true },
 	decided: { key: 4, value: 8 },
 } as const;
 

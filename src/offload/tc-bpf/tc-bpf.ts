@@ -96,8 +96,7 @@ class TcBpfPort implements OffloadedPort {
 		this.#policy = policy;
 		const { master, host } = policy;
 		this.#parties.set(EDGE_HOST, { ifindex: host, mac: master.mac });
-		this.#clearDrops(EDGE_WIRE, before === undefined);
-		this.#clearDrops(EDGE_HOST, before === undefined);
+		if (before === undefined) for (const edge of [EDGE_WIRE, EDGE_HOST]) this.#clearCounters(edge);
 		this.#writePort();
 		const { maps, programs } = this.#object;
 		if (host !== 0) {
@@ -119,7 +118,7 @@ class TcBpfPort implements OffloadedPort {
 	addSlave({ edge, ifindex, mac, learn, punted = false }: SlavePolicy): void {
 		const { maps, programs } = this.#object;
 		this.#parties.set(edge, { ifindex, mac });
-		this.#clearDrops(edge, true);
+		this.#clearCounters(edge);
 		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, punted }));
 		this.#attachments.attach(ifindex, 'from_slave', programs.from_slave);
 		this.#slaves++;
@@ -178,14 +177,8 @@ class TcBpfPort implements OffloadedPort {
 				if (count > 0 && reason !== undefined) counters.drops[reason] = count;
 			});
 		}
-		const wire = edge === EDGE_WIRE ? maps.wire.get(indexBytes(0)) : undefined;
-		if (!wire) return counters;
-		const [inPackets = 0, inBytes = 0, outPackets = 0, outBytes = 0] = sumCounters(
-			wire,
-			mapShapes.wire.value,
-		);
-		counters.in = { packets: inPackets, bytes: inBytes };
-		counters.out = { packets: outPackets, bytes: outBytes };
+		counters.in = traffic(maps.entered.get(indexBytes(edge)));
+		if (edge === EDGE_WIRE) counters.out = traffic(maps.sent.get(indexBytes(0)));
 		return counters;
 	}
 
@@ -206,10 +199,11 @@ class TcBpfPort implements OffloadedPort {
 		);
 	}
 
-	/** An edge begins at zero; a per-CPU entry must be there before a program can count in it. */
-	#clearDrops(edge: number, really: boolean): void {
-		const { dropped } = this.#object.maps;
-		if (really) dropped.set(indexBytes(edge), new Uint8Array(dropped.valueBytes));
+	/** An edge begins at zero; the entry for its drops must be there before a program can count in it. */
+	#clearCounters(edge: number): void {
+		const { dropped, entered } = this.#object.maps;
+		dropped.set(indexBytes(edge), new Uint8Array(dropped.valueBytes));
+		entered.set(indexBytes(edge), new Uint8Array(entered.valueBytes));
 	}
 }
 
@@ -245,6 +239,11 @@ function loadBest(options: KernelObjectOptions): KernelObject {
 	} catch {
 		return new KernelObject({ ...options, probing: true });
 	}
+}
+
+function traffic(value: Uint8Array | undefined): { packets: number; bytes: number } {
+	const [packets = 0, bytes = 0] = value ? sumCounters(value, mapShapes.entered.value) : [];
+	return { packets, bytes };
 }
 
 function missing(error: unknown): string {

@@ -30,7 +30,8 @@ test('C structures have the sizes that maps are made with', t => {
 		senders: 'sender',
 		owners4: 'owner',
 		dropped: 'drops',
-		wire: 'wire',
+		entered: 'traffic',
+		sent: 'traffic',
 		decided: 'decision',
 	};
 	const source = `#include <linux/types.h>\n#include "${folder}port.h"\n${Object.entries(sizes)
