@@ -250,6 +250,8 @@ struct context {
 	__u32 ifindex;
 	/* Where it came from; 0 is the wire, and a device that is nobody's. */
 	__u32 edge;
+	/* Somebody will write a checksum into it, and where is the forwarder's to find out. */
+	bool unsure;
 	/* A constant of the program: how it reads what the context hides. */
 	bool probes;
 };
@@ -324,6 +326,7 @@ INLINE bool is_sane(struct context *it, bool is_ipv4, __u32 transport, __u8 prot
 {
 	struct virtio_header header = it->probes ? header_by_probe(it->skb) : header_by_cast(it->skb);
 	__u32 gso_size = segment_of(it->skb);
+	it->unsure = header.partial && transport == SOMEWHERE;
 	if (header.partial && transport != SOMEWHERE) {
 		if (header.start != transport) return false;
 		if (!(protocol == TCP ? header.offset == 16 : protocol == UDP && header.offset == 6)) return false;
@@ -811,7 +814,7 @@ INLINE int slave_ipv6(struct context *it)
 		return is_link_local6(&ip->source) || is_unspecified6(&ip->source) ? PUNT : claims(sender, IP_SPOOF);
 	}
 	it->edge = source->edge;
-	if (to_group(frame) || is_group6(&ip->destination)) return PUNT;
+	if (it->unsure || to_group(frame) || is_group6(&ip->destination)) return PUNT;
 	return slave_to_owner(it, owner6(&ip->destination));
 }
 
@@ -936,7 +939,7 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, 0, probes };
+	struct context it = { skb, port, 0, 0, false, probes };
 	if (tag_of(skb)) return refuse(&it, VLAN);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
@@ -961,7 +964,7 @@ SEC("tc") int from_host(struct __sk_buff *skb)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, 0, false };
+	struct context it = { skb, port, 0, 0, false, false };
 	if (tag_of(skb)) return refuse(&it, VLAN);
 	it.edge = EDGE_HOST;
 	void *frame = begin(skb);
@@ -978,7 +981,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	if (!port || tag_of(skb)) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
-	struct context it = { skb, port, 0, 0, false };
+	struct context it = { skb, port, 0, 0, false, false };
 	__u16 type = ((struct ethernet *)frame)->type;
 	int verdict = IGNORE;
 	if (type == ETH_IPV4) verdict = wire_ipv4(&it);

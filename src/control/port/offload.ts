@@ -7,7 +7,7 @@
  *     off   hook detached → the shield drops → rings read devices → punt device gone
  */
 import type { RingName, StateChange } from '../../datapath/messages.js';
-import { EDGE_WIRE } from '../../datapath/verdict.js';
+import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { chooseOffload } from '../../offload/choose.js';
@@ -21,7 +21,7 @@ import type {
 import { deleteLink, getLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
 import { rebind } from '../../sys/packet.js';
 import { createTap } from '../../sys/tap.js';
-import type { Flag, Mode } from '../model.js';
+import type { Counter, Flag, Mode } from '../model.js';
 import { deviceName, setSysctl } from './host-slave.js';
 import type { Shield } from './shield.js';
 
@@ -53,6 +53,8 @@ export class PortOffload {
 	#hook: OffloadedPort | undefined;
 	#punt: { name: string; ifindex: number } | undefined;
 	#status: OffloadStatus = { name: 'none' };
+	/** What hooks before this one counted, by edge. */
+	readonly #past = new Map<number, OffloadCounters>();
 	/** One thing after the other, also for hooks that take their time. */
 	#last: Promise<void> = Promise.resolve();
 
@@ -106,6 +108,7 @@ export class PortOffload {
 		const slave = this.#slaves.get(edge);
 		if (!slave) return this.#last;
 		this.#slaves.delete(edge);
+		this.#past.delete(edge);
 		return this.#tell(hook => hook.removeSlave(slave, exists));
 	}
 
@@ -130,13 +133,14 @@ export class PortOffload {
 		if (this.#punt) this.#bind(ring);
 	}
 
-	/** What was done without the forwarder; undefined without a hook. */
+	/** What was done without the forwarder; undefined if there never was a hook. */
 	counters(edge: number): OffloadCounters | undefined {
-		const counters = this.#hook?.counters(edge);
+		const past = this.#past.get(edge);
+		if (!this.#hook) return past;
+		const counters = this.#hook.counters(edge);
 		// Punted frames that the kernel's backlog had no room for were from anybody.
-		const lost = counters && edge === EDGE_WIRE && this.#punt ? puntDrops(this.#punt.ifindex) : 0;
-		if (counters && lost > 0) counters.drops['ring-full'] = (counters.drops['ring-full'] ?? 0) + lost;
-		return counters;
+		const lost = edge === EDGE_WIRE && this.#punt ? puntDrops(this.#punt.ifindex) : 0;
+		return sum(sum(counters, past), { ...NOTHING, drops: lost > 0 ? { 'ring-full': lost } : {} });
 	}
 
 	close(): Promise<void> {
@@ -165,8 +169,16 @@ export class PortOffload {
 		const hook = this.#hook;
 		this.#hook = undefined;
 		await this.#last;
+		if (hook) this.#remember(hook);
 		await hook?.detach();
 		await this.#closePunt();
+	}
+
+	/** Counters never go back, whoever counts. */
+	#remember(hook: OffloadedPort): void {
+		for (const edge of [EDGE_WIRE, EDGE_HOST, ...this.#slaves.keys()]) {
+			this.#past.set(edge, sum(hook.counters(edge), this.#past.get(edge)));
+		}
 	}
 
 	/** A TAP that nobody opens: what is redirected to its ingress is seen by who listens there, and by nobody else. */
@@ -233,6 +245,21 @@ export class PortOffload {
 		}
 		await this.#closePunt();
 	}
+}
+
+const NOTHING: OffloadCounters = { drops: {}, in: { packets: 0, bytes: 0 }, out: { packets: 0, bytes: 0 } };
+
+function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters {
+	const drops = { ...a.drops };
+	for (const reason of dropReasons) {
+		const count = (a.drops[reason] ?? 0) + (b.drops[reason] ?? 0);
+		if (count > 0) drops[reason] = count;
+	}
+	return { drops, in: add(a.in, b.in), out: add(a.out, b.out) };
+}
+
+function add(a: Counter, b: Counter): Counter {
+	return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
 }
 
 function puntDrops(ifindex: number): number {

@@ -133,6 +133,8 @@ test.serial("long and short frames of two senders keep their order, and never ea
 });
 
 test.serial('the master goes down and up: long frames are still the right ones', async t => {
+	// What the kernel redirects to a master that is down ends in the kernel, and ipvtap has no counter there.
+	await site.product.json('set', 'eth0', '--offload', 'none');
 	await site.host.ip('link set eth0 down');
 	sender.end.send(long(far, 4), gso4);
 	await site.host.ip('link set eth0 up');
@@ -152,6 +154,7 @@ test.serial('the master goes down and up: long frames are still the right ones',
 		t.is(received.frame.readUInt16BE(34), count);
 	}
 	t.is((await site.stats('sender')).drops['receiver-down'], 1);
+	await site.product.json('set', 'eth0', '--offload', 'auto');
 });
 
 test.serial('tagged frames on the master are for the host, untouched, and never for guests', async t => {
