@@ -1,5 +1,6 @@
 /** Segmentation offload: long frames cross whole where the receiver takes them, and in pieces where it doesn't. */
 import test from 'ava';
+import { until } from '../../../src/lab/wait.js';
 import { checksum, ethernet, ipv4, ipv6, pseudo, tagged, tcp, udp, vnet } from './frames.js';
 import { far, type Guest, host, Site } from './site.js';
 
@@ -138,6 +139,9 @@ test.serial('the master goes down and up: long frames are still the right ones',
 	await site.host.ip('link set eth0 down');
 	sender.end.send(long(far, 4), gso4);
 	await site.host.ip('link set eth0 up');
+	await until('the wire to be up', 5000, async () =>
+		/ UP /.test(await site.wire.exec('ip', ['-br', 'link', 'show', 'dev', 'far'])),
+	);
 	for (let count = 0; count < 5; count++) {
 		const back = ethernet(
 			host.mac,
