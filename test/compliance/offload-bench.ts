@@ -78,9 +78,17 @@ export class OffloadBench {
 		return this.#devices.get(edge)!;
 	}
 
-	/** Sends a frame into an edge's device, as its guest or the wire would, and gives back all that came out anywhere. */
-	send(edge: number, frame: Uint8Array): { taken: boolean; out: { at: Outlet; frame: Buffer }[] } {
+	/**
+	 * Sends a frame into an edge's device, as its guest or the wire would, and gives back all that came out anywhere.
+	 * @param first sent before it by somebody whose frames no marker can follow.
+	 */
+	send(
+		edge: number,
+		frame: Uint8Array,
+		first?: { edge: number; frame: Uint8Array },
+	): { taken: boolean; out: { at: Outlet; frame: Buffer }[] } {
 		for (const end of this.#ends.values()) end.drain();
+		if (first) this.#ends.get(first.edge)!.trySend(first.frame);
 		const taken = this.#ends.get(edge)!.trySend(frame) === 'sent';
 		this.#passBehind(edge);
 		const out = [...this.#ends].flatMap(([at, end]) =>
