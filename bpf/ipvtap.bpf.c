@@ -346,6 +346,7 @@ INLINE int deliver(struct context *it, const struct owner *owner)
 {
 	void *frame = begin(it->skb);
 	if (frame + ETH_HEADER > end(it->skb)) return -MALFORMED;
+	if (owner->ifindex == 0) return PUNT;
 	if (!to_group(frame)) put_mac(frame, mac_of(owner));
 	it->ifindex = owner->ifindex;
 	return owner->edge;
@@ -461,6 +462,7 @@ INLINE int slave_ipv4(struct context *it)
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
 		it->edge = sender->edge;
+		if (sender->punted) return PUNT;
 		if (header != 0 && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (header == 0) return -MALFORMED;
@@ -564,6 +566,7 @@ INLINE int slave_arp(struct context *it)
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return -MAC_SPOOF;
 	it->edge = sender->edge;
+	if (sender->punted) return PUNT;
 	if (!is_sane(it, false, 0, 0)) return -BAD_VNET_HEADER;
 	struct arp *arp = arp_of(skb);
 	void *frame = begin(skb);
@@ -577,6 +580,8 @@ INLINE int slave_arp(struct context *it)
 	struct owner *owner = probe ? target : owner4(arp->sender);
 	if (!owner) return claims(sender, ARP_SPOOF);
 	if (owner->ifindex != ifindex && !probe) return -ARP_SPOOF;
+	/* The answer to a question of the forwarder's own. */
+	if (arp->operation == ARP_REPLY && arp->target == 0 && same(mac_at(frame), master_mac(it->port))) return PUNT;
 
 	if (!target || target->ifindex == ifindex) return arp_to_wire(it);
 	int verdict = reach(it, target);
@@ -595,10 +600,17 @@ INLINE int wire_arp(struct context *it)
 	bool group = to_group(frame);
 	if (!group && !same(mac_at(frame), master_mac(it->port))) return IGNORE;
 	struct owner *owner = owner4(arp->target);
-	if (owner && owner->edge >= EDGE_SLAVES) {
-		struct owner *sender = arp->sender == 0 ? owner : owner4(arp->sender);
-		int verdict = wire_to_owner(it, owner, sender);
-		if (verdict >= 0 && same(mac_at(arp->target_mac), master_mac(it->port))) put_mac(arp->target_mac, mac_of(owner));
+	struct owner *sender = owner4(arp->sender);
+	bool ours = owner && owner->edge >= EDGE_SLAVES;
+	bool is_answer = arp->target == 0 && arp->operation == ARP_REPLY;
+	/* Somebody else says that he has an address of a slave's. */
+	if (sender && sender->edge >= EDGE_SLAVES && !same(mac_at(arp->sender_mac), master_mac(it->port))) {
+		if (group || ours || is_answer) return PUNT_COPY;
+	}
+	if (ours) {
+		int verdict = wire_to_owner(it, owner, arp->sender == 0 ? owner : sender);
+		bool delivered = verdict >= EDGE_SLAVES && verdict < EDGES_MAX;
+		if (delivered && same(mac_at(arp->target_mac), master_mac(it->port))) put_mac(arp->target_mac, mac_of(owner));
 		return verdict;
 	}
 	bool announces = arp->sender == arp->target || arp->operation == ARP_REPLY;
@@ -805,6 +817,7 @@ INLINE int slave_ipv6(struct context *it)
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
 		it->edge = sender->edge;
+		if (sender->punted) return PUNT;
 		if (fits && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (!fits) return -MALFORMED;
@@ -951,6 +964,7 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return SHOT;
 	it.edge = sender->edge;
+	if (sender->punted) return conclude(&it, PUNT);
 	if (!same(mac_at(frame + 6), sender_mac(sender))) return conclude(&it, -MAC_SPOOF);
 	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
 }
@@ -994,6 +1008,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 		if (port->punt && !observed) bpf_clone_redirect(skb, port->punt, BPF_F_INGRESS);
 		return NEXT;
 	}
+	if (verdict == PUNT) return port->punt && !observed ? bpf_redirect(port->punt, BPF_F_INGRESS) : SHOT;
 	count_in(&it);
 	if (verdict < 0) {
 		count_drop(EDGE_WIRE, -verdict);

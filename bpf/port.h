@@ -17,7 +17,10 @@ struct mac {
 	__u16 tail;
 };
 
-/* Who owns an address, with all that it takes to check its frames and to deliver to it. 12 bytes. */
+/*
+ * Who owns an address, with all that it takes to check its frames and to deliver to it. 12 bytes. An ifindex of 0:
+ * whatever is from it or for it goes to the forwarder.
+ */
 struct owner {
 	__u32 ifindex;
 	__u32 mac_head;

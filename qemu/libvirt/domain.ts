@@ -25,6 +25,8 @@ export interface DomainInterface {
 	queues: string | undefined;
 	/** `vhost` or `qemu`. */
 	driver: string | undefined;
+	/** XML path of limits of libvirt's own. */
+	bandwidth: string | undefined;
 	/** libvirt's name for the NIC: `net0`. Only running domains have them. */
 	alias: string | undefined;
 }
@@ -52,6 +54,7 @@ function readInterface(element: XmlElement): DomainInterface {
 		mtu: of('mtu', 'size'),
 		queues: of('driver', 'queues'),
 		driver: of('driver', 'name'),
+		bandwidth: childOf(element, 'bandwidth')?.path,
 		alias: of('alias', 'name'),
 	};
 }

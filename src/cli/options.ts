@@ -24,9 +24,20 @@ export const backlog = (): Option =>
 	new Option('--backlog <frames>', 'what the slow path holds before it drops (default: 1000)').argParser(
 		wholeNumber(1, 1_000_000),
 	);
+export const ageing = (): Option =>
+	new Option(
+		'--ageing <seconds>',
+		'how long a learned address is believed in without a sign of its guest (default: 300)',
+	).argParser(wholeNumber(1, 86_400));
 export const domain = (what: string): Option => new Option('--domain <domain>', what).conflicts('qmp');
 export const ip = (): Option =>
 	new Option('--ip <address>', 'a static address of the guest; again for more').argParser(collect);
+
+export const limit = (): Option =>
+	new Option(
+		'--limit <key=value>',
+		'tx or rx=100mbit[/burst], slow=<frames a second>, learn=<addresses a minute>; none lifts it; again for more',
+	).argParser(collect);
 
 export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
 export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');

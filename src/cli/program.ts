@@ -65,6 +65,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mac())
 		.addOption(option.learn())
 		.addOption(option.queues())
+		.addOption(option.limit())
 		.passThroughOptions()
 		.action(async (qemu, _options, self) =>
 			finish(await (await import('./commands/run.js')).run(qemu, all(self))),
@@ -79,6 +80,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.flag())
 		.addOption(option.offload())
 		.addOption(option.backlog())
+		.addOption(option.ageing())
 		.option('--no-host', 'keep the host and its guests apart')
 		.action(async (master, _options, self) => (await import('./commands/up.js')).up(master, all(self)));
 
@@ -99,6 +101,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		.addOption(option.mac())
 		.addOption(option.learn())
 		.addOption(option.queues())
+		.addOption(option.limit())
 		.option('--owner <user>', 'who may open the TAP (default: you)')
 		.option('--format <format>', 'qemu, helper, libvirt, firecracker or cloud-hypervisor', 'qemu')
 		.option('--qmp <socket>', 'plug it into the running QEMU that has this QMP socket')
@@ -117,6 +120,7 @@ function makeProgram(finish: (status: number) => void): Command {
 
 	command('set', 'change a slave or a master that is running', [
 		'ipvtap set web1 --ip +192.0.2.11 --ip -192.0.2.10',
+		'ipvtap set web1 --limit tx=100mbit --limit rx=none',
 		'ipvtap set eth0 --flag private',
 	])
 		.addArgument(option.anyName())
@@ -125,9 +129,11 @@ function makeProgram(finish: (status: number) => void): Command {
 			'add, remove, or (without a sign) replace static addresses; again for more',
 			option.collect,
 		)
+		.addOption(option.limit())
 		.addOption(option.mode())
 		.addOption(option.flag())
 		.addOption(option.offload())
+		.addOption(option.ageing())
 		.action(async (name, _options, self) => (await import('./commands/set.js')).set(name, all(self)));
 
 	command('list', 'list masters and slaves', ['ipvtap list', "ipvtap list --json | jq -r '.slaves[].name'"])
@@ -150,6 +156,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		'sudo IPVTAP_SOCKET=/run/lab.sock ipvtap daemon',
 	])
 		.option('--until-idle', 'end with the last slave, as a daemon does that a command started')
+		.option('--print-unit', 'print a systemd unit that runs it, and do nothing else')
 		.action(async (_options, self) => (await import('./commands/daemon.js')).daemon(all(self)));
 
 	const libvirt = command('libvirt', 'give libvirt domains their NICs by themselves', [

@@ -1,5 +1,6 @@
 /** What a command says about a slave that is to be made, checked before any daemon is asked or started. */
 import { parseAddress } from '../control/addresses.js';
+import { parseLimits } from '../control/limits.js';
 import { checkInterfaceName, checkSlaveName, parseMac } from '../control/names.js';
 
 /** Options of a new slave, as commander gives them. */
@@ -9,12 +10,13 @@ export interface SlaveOptions {
 	mac?: string;
 	learn?: 'on' | 'off';
 	queues?: number;
+	limit?: string[];
 }
 
 /** Body of `PUT /v1/slaves/NAME`. Checked here as well, so that a slip starts no daemon. @throws IpvtapError `usage`. */
 export function slaveBody(
 	name: string,
-	{ master, ip, mac, learn, queues }: SlaveOptions,
+	{ master, ip, mac, learn, queues, limit }: SlaveOptions,
 ): Record<string, unknown> {
 	checkSlaveName(name);
 	if (master !== undefined) checkInterfaceName(master);
@@ -24,5 +26,6 @@ export function slaveBody(
 		mac: mac === undefined ? undefined : parseMac(mac),
 		learn: learn === undefined ? undefined : learn === 'on',
 		queues,
+		limits: limit && parseLimits(limit),
 	};
 }

@@ -8,12 +8,15 @@ import type { Config } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { AddressMemory } from './address-memory.js';
 import { Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
+import { type LimitRequest, mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
 import {
+	type AddressChange,
 	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
@@ -52,6 +55,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	readonly serial = new Serial();
 	readonly domains: Domains;
 	readonly #watch: LinkWatch;
+	readonly #memory: AddressMemory;
 	readonly #config: Config;
 	readonly #log: Logger;
 	#closing = false;
@@ -63,6 +67,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		this.estate = new Estate(monitor, log, config.stateDir);
 		this.#watch = new LinkWatch(this, monitor, log);
 		this.domains = new Domains(this, log);
+		this.#memory = new AddressMemory(this, log);
 	}
 
 	listing(): Listing {
@@ -122,7 +127,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	setMaster(name: string, change: Pick<MasterOptions, 'mode' | 'flag' | 'offload'>): Promise<Master> {
+	setMaster(name: string, change: Omit<MasterOptions, 'host' | 'backlogFrames'>): Promise<Master> {
 		return this.change(async () => {
 			this.registry.requireMaster(name);
 			checkSupported(change);
@@ -180,22 +185,24 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	/** Whole list, or additions and removals of static addresses. */
-	setSlave(
-		name: string,
-		change: { addresses?: string[]; add?: string[]; remove?: string[] },
-	): Promise<Slave> {
+	/** Whole list, or additions and removals of static addresses; limits, which stay where they aren't said. */
+	setSlave(name: string, change: AddressChange & { limits?: LimitRequest }): Promise<Slave> {
 		return this.change(async () => {
 			const slave = this.registry.requireSlave(name);
-			const plan = this.registry.planAddresses(
-				name,
-				wholeList(slave, change.addresses) ?? { add: [], remove: [], ...change },
-			);
+			const plan = this.registry.planAddresses(name, change);
 			checkClaimable(plan.add);
-			await this.estate.changeAddresses(slave, plan);
+			const limited = change.limits ? { limits: mergeLimits(slave.limits, change.limits) } : undefined;
+			if (limited) await this.estate.changeLimits({ ...slave, ...limited });
+			try {
+				await this.estate.changeAddresses(slave, plan);
+			} catch (error) {
+				if (limited) await this.estate.changeLimits(slave);
+				throw error;
+			}
 			this.registry.changeAddresses(name, plan);
+			this.registry.changeSlave(name, limited ?? {});
 			this.save();
-			this.#log.info({ slave: name, ...plan }, 'addresses changed');
+			this.#log.info({ slave: name, ...plan, ...limited }, 'slave changed');
 			return this.slave(name);
 		});
 	}
@@ -232,6 +239,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 				undo.push(() => this.estate.unplug(slave));
 			}
 			this.#watch.close();
+			this.#memory.close();
 			this.domains.close();
 			await undo.run(this.#log);
 		});
@@ -316,7 +324,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		for (const [key, wanted] of Object.entries(options)) {
 			const is = existing[key as keyof MasterOptions];
 			if (is === wanted) continue;
-			const settable = key === 'mode' || key === 'flag' || key === 'offload';
+			const settable = key !== 'host' && key !== 'backlogFrames';
 			throw new IpvtapError('conflict', `${existing.name} is up already, with ${key} ${is}, not ${wanted}`, {
 				hint: settable
 					? `ipvtap set ${existing.name} --${key} ${wanted}`
@@ -389,12 +397,4 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			this.#log.error({ slave: name, err: error }, 'slave could not be adopted');
 		}
 	}
-}
-
-function wholeList(
-	slave: SlaveRecord,
-	addresses: string[] | undefined,
-): { add: string[]; remove: string[] } | undefined {
-	if (addresses === undefined) return undefined;
-	return { add: addresses, remove: slave.addresses.filter(address => !addresses.includes(address)) };
 }

@@ -15,6 +15,7 @@ import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { getLink, type Link } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
+import { type LimitRequest, mergeLimits } from './limits.js';
 import type { Domain, DomainState, Flag, Mode } from './model.js';
 import { checkSlaveName } from './names.js';
 import { type DeclaredNic, type DomainRecord, isReservation, type SlaveRecord } from './registry.js';
@@ -39,6 +40,7 @@ export interface NicRequest {
 	flag?: Flag;
 	addresses: string[];
 	learn?: boolean;
+	limits?: LimitRequest;
 	mac: string;
 	mtu?: number;
 	queues: number;
@@ -342,7 +344,7 @@ function recordOf(name: string, { uuid, state, nics }: DomainRequest): DomainRec
 		name,
 		uuid,
 		state,
-		nics: nics.map(({ target, master, mac, addresses, learn, queues }) => ({
+		nics: nics.map(({ target, master, mac, addresses, learn, queues, limits }) => ({
 			name: checkSlaveName(target.replace(/^ipvt-/, '')),
 			ifname: target,
 			master,
@@ -350,6 +352,7 @@ function recordOf(name: string, { uuid, state, nics }: DomainRequest): DomainRec
 			addresses,
 			learn: learn ?? addresses.length === 0,
 			queues,
+			...(limits === undefined ? {} : { limits: mergeLimits(undefined, limits) }),
 		})),
 	};
 }

@@ -10,6 +10,7 @@ import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sy
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { createTap } from '../sys/tap.js';
 import { inTime } from './in-time.js';
+import { edgeLimits, effectiveLimits } from './limits.js';
 import { checkMaster } from './master-checks.js';
 import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
@@ -33,6 +34,8 @@ export interface Tap {
 interface EstateEvents {
 	/** A port stopped working by itself; it wants closing. */
 	failed: [port: Port, error: IpvtapError];
+	/** A guest has an address more, or less, or for longer. */
+	address: [];
 }
 
 export class Estate extends EventEmitter<EstateEvents> {
@@ -94,9 +97,10 @@ export class Estate extends EventEmitter<EstateEvents> {
 	}
 
 	/** A port that opens when nobody waits for it any more is closed at once. */
-	async #open(link: Link, { mode, flag, offload, host, backlogFrames }: MasterRecord): Promise<Port> {
+	async #open(link: Link, record: MasterRecord): Promise<Port> {
+		const { mode, flag, offload, host, backlogFrames, ageing } = record;
 		const log = this.#log.child({ master: link.name });
-		const options = { mode, flag, offload, host, backlogFrames };
+		const options = { mode, flag, offload, host, backlogFrames, ageing };
 		const opening = Port.open(link, options, {
 			monitor: this.#monitor,
 			log,
@@ -104,8 +108,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 		});
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
-			port.on('address', (slave: string, entry: AddressEntry, change: string) =>
-				log.info({ slave, ...entry }, `address ${change}`),
+			port.on('address', (slave: string, entry: AddressEntry, change: string) => {
+				log.info({ slave, ...entry }, `address ${change}`);
+				this.emit('address');
+			});
+			port.on('duplicate', (slave: string, address: string, mac: string) =>
+				log.warn({ slave, address, mac }, "another machine on the LAN uses a guest's address"),
 			);
 			return port;
 		} catch (error) {
@@ -166,15 +174,26 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
 	async plug(record: SlaveRecord): Promise<void> {
-		const { name, mac, learn, addresses, closed } = record;
+		const { name, mac, learn, addresses, remembered, closed } = record;
 		try {
 			const open = this.#ports.get(record.master);
 			const tap = this.#taps.get(name);
 			if (!open)
 				throw new IpvtapError('failed', this.problems.get(record.master) ?? `${record.master} is not up`);
 			if (!tap) throw new IpvtapError('failed', `${record.ifname} is gone`);
-			const { ifindex, name: ifname } = tap.link;
-			const slave = { name, ifname, ifindex, mac, learn, addresses, open: !closed };
+			const { ifindex, name: ifname, carrier: live } = requireLink(tap.link.ifindex);
+			const slave = {
+				name,
+				ifname,
+				ifindex,
+				mac,
+				learn,
+				addresses,
+				live,
+				limits: edgeLimits(effectiveLimits(record.limits)),
+				open: !closed,
+				...(remembered === undefined ? {} : { remembered }),
+			};
 			await inTime(open.port.addSlave(slave), limits.portMs, `plug '${name}' into ${record.master}`);
 			this.updateTap(name, requireLink(ifindex));
 			this.problems.delete(name);
@@ -207,6 +226,14 @@ export class Estate extends EventEmitter<EstateEvents> {
 		await inTime(open.port.changeAddresses(name, change), limits.portMs, `change the addresses of '${name}'`);
 	}
 
+	/** Has what a slave's record says of its limits hold. @throws IpvtapError; the old ones hold then. */
+	async changeLimits({ name, master, limits: wanted }: SlaveRecord): Promise<void> {
+		const open = this.#ports.get(master);
+		if (!open || this.problems.has(name)) return;
+		const changed = open.port.setLimits(name, edgeLimits(effectiveLimits(wanted)));
+		await inTime(changed, limits.portMs, `change the limits of '${name}'`);
+	}
+
 	/** @throws IpvtapError. */
 	async setPort(master: string, change: Parameters<Port['set']>[0]): Promise<void> {
 		const open = this.#ports.get(master);
@@ -216,6 +243,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 	updateTap(slave: string, link: Link): void {
 		const before = this.#taps.get(slave);
 		if (before) this.#taps.set(slave, { link, claimed: before.claimed || link.carrier });
+	}
+
+	/** Somebody has opened the slave's TAP, or closed it. */
+	async setLive({ name, master }: SlaveRecord, live: boolean): Promise<void> {
+		const open = this.#ports.get(master);
+		if (open) await inTime(open.port.setLive(name, live), limits.portMs, `tell ${master} of '${name}'`);
 	}
 
 	/** Also when the kernel has taken it away already. */

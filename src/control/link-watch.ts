@@ -140,10 +140,14 @@ export class LinkWatch {
 			this.#controller.save();
 			this.#log.warn({ slave: name, from: slave.ifname, to: link.name }, 'TAP was renamed by somebody else');
 		}
-		if (before?.link.carrier === link.carrier) return;
+		const wasReopened = link.carrier && before?.link.carrier && before.link.carrierUps !== link.carrierUps;
+		// What the one before had learned is not the new one's.
+		if (wasReopened) await estate.setLive(slave, false);
+		else if (before?.link.carrier === link.carrier) return;
 		this.#log.info({ slave: name }, link.carrier ? 'QEMU has opened the TAP' : 'QEMU has gone');
 		if (link.carrier) this.forget(name);
-		else if (slave.ephemeral) await this.#controller.drop(slave);
+		if (slave.ephemeral && !link.carrier) await this.#controller.drop(slave);
+		else await estate.setLive(slave, link.carrier);
 	}
 
 	async #masterGone(name: string): Promise<void> {

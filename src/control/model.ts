@@ -2,6 +2,8 @@
  * The nouns of the control plane as they appear in `--json`, in the API and in the state file. They are the
  * contract of docs/cli.md: fields may be added, never renamed or removed.
  */
+import type { Limits } from './limits.js';
+
 export const modes = ['l2', 'l3', 'l3s'] as const;
 export type Mode = (typeof modes)[number];
 
@@ -17,8 +19,12 @@ export interface AddressEntry {
 	address: string;
 	family: 'inet' | 'inet6';
 	origin: Origin;
-	/** When it is forgotten, ISO 8601; absent for static addresses. */
+	/** Since when the slave has it, ISO 8601; absent for static addresses. */
+	since?: string;
+	/** When its lease ends, ISO 8601; absent for what has no end. */
 	expires?: string;
+	/** MAC of another machine on the LAN that was seen to use it too. */
+	duplicate?: string;
 }
 
 export interface Counter {
@@ -72,6 +78,7 @@ export interface Slave {
 	mtu: number;
 	state: SlaveState;
 	learn: boolean;
+	limits: Limits;
 	queues: number;
 	addresses: AddressEntry[];
 	offload: string;
@@ -99,6 +106,8 @@ export interface Master {
 	offload: string;
 	/** How the offload is attached, or why there is none though one was asked for. */
 	offloadDetail?: string;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 	/** Name of the host slave's device, or null with `--no-host`. */
 	host: string | null;
 	slaves: number;

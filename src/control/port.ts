@@ -7,20 +7,26 @@
  *      close    slaves → threads (and their rings) → filters → host slave
  */
 import { EventEmitter } from 'node:events';
+import type { BookChange } from '../datapath/address-book.js';
 import { readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
+import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { SlavePolicy } from '../offload/offload.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
-import { type AddressReport, FrameThreads } from './port/frame-threads.js';
+import { Entries } from './port/entries.js';
+import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
+import { Gateways } from './port/gateways.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { type OffloadStatus, PortOffload } from './port/offload.js';
+import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
 import { Shield } from './port/shield.js';
 import { addOffloaded, addOffloadedToPort, addStats, edgeStats, noStats } from './port/stats.js';
 
@@ -32,6 +38,8 @@ export interface PortOptions {
 	host: boolean;
 	/** Frames that may wait for the slow path. */
 	backlogFrames: number;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 }
 
 export interface PortSlave {
@@ -43,6 +51,12 @@ export interface PortSlave {
 	learn: boolean;
 	/** Static addresses. */
 	addresses: string[];
+	/** Whether somebody has the TAP open. */
+	live: boolean;
+	/** What it had learned, or been leased, when the port was last open. */
+	remembered?: readonly AddressEntry[];
+	/** Left out: none. */
+	limits?: EdgeLimits;
 	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
 	open?: boolean;
 }
@@ -56,11 +70,12 @@ export interface PortContext {
 interface Member extends PortSlave {
 	open: boolean;
 	edge: number;
-	entries: Map<string, AddressEntry>;
+	entries: Entries;
 }
 
 interface PortEvents {
-	address: [slave: string, entry: AddressEntry, change: 'added' | 'removed'];
+	address: [slave: string, entry: AddressEntry, change: BookChange];
+	duplicate: [slave: string, address: string, mac: string];
 	failed: [error: IpvtapError];
 }
 
@@ -74,6 +89,7 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #byEdge = new Map<number, Member>();
 	#master: Link;
 	#nextEdge = EDGE_SLAVES;
+	#gateways: Gateways | undefined;
 	#closed = false;
 
 	/** Opens a port on a master that nobody else has. Nothing is left behind when it fails. @throws IpvtapError. */
@@ -85,8 +101,7 @@ export class Port extends EventEmitter<PortEvents> {
 		};
 		let port: Port | undefined;
 		try {
-			const slotSize = slotSizeFor(master.mtu);
-			const ring = { slotSize, slots: RING_BYTES / slotSize, longFrameBytes: LONG_FRAME_BYTES };
+			const ring = ringSize(master.mtu);
 			const slaves = keep(openRing({ ...ring, ifindex: 0, filter: slaveRingFilter([]) }), closeRing);
 			const wire = keep(
 				openRing({ ...ring, ifindex: master.ifindex, filter: masterRingFilter([]) }),
@@ -133,6 +148,7 @@ export class Port extends EventEmitter<PortEvents> {
 			change: change => this.#threads.change(change),
 		});
 		this.#threads.on('address', report => this.#addressReported(report));
+		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
 		this.#threads.on('jammed', ring => this.#replaceRing(ring));
 		context.monitor.on('address', this.#onAddress);
@@ -154,7 +170,7 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#freeEdge();
-		const member: Member = { ...slave, open: false, edge, entries: new Map() };
+		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
 		this.#byEdge.set(edge, member);
@@ -182,6 +198,14 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#threads.change({ kind: 'slave-removed', edge: member.edge, ifindex: member.ifindex });
 			throw error;
 		}
+	}
+
+	/** Somebody has opened the slave's TAP, or closed it. */
+	async setLive(name: string, live: boolean): Promise<void> {
+		const member = this.#members.get(name);
+		if (!member || member.live === live) return;
+		member.live = live;
+		if (member.open) await this.#threads.setLive(member.edge, live);
 	}
 
 	/** Lets a slave go. Its TAP stays, down; who made it deletes it. */
@@ -220,11 +244,22 @@ export class Port extends EventEmitter<PortEvents> {
 		for (const address of change.remove) await this.#threads.release(edge, address);
 	}
 
-	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload'>>): Promise<void> {
+	/** Sets all limits of a slave, while it runs. */
+	async setLimits(name: string, limits: EdgeLimits): Promise<void> {
+		const member = this.#member(name);
+		member.limits = limits;
+		if (!member.open) return;
+		await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
+		await this.#offload.addSlave(slavePolicy(member));
+	}
+
+	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
 		if (options.offload !== undefined) await this.#offload.use(options.offload, this.#master);
-		if (options.flag === undefined) return;
-		await this.#threads.change({ kind: 'flag', flag: options.flag });
-		await this.#offload.setFlag(options.flag);
+		if (options.flag !== undefined) {
+			await this.#threads.change({ kind: 'flag', flag: options.flag });
+			await this.#offload.setFlag(options.flag);
+		}
+		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
 	}
 
 	/** All slaves that there were before this daemon have been added. */
@@ -233,7 +268,7 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	addresses(name: string): AddressEntry[] {
-		return [...this.#member(name).entries.values()];
+		return this.#member(name).entries.list();
 	}
 
 	/** Counters of one slave, as its guest sees them. */
@@ -258,10 +293,11 @@ export class Port extends EventEmitter<PortEvents> {
 		return total;
 	}
 
-	/** The master has changed: slaves and host follow its MAC and MTU. */
+	/** The master has changed: slaves and host follow its MAC and MTU, and the LAN hears where everybody is. */
 	onLink(link: Link): void {
-		const { mac, mtu, ifindex } = this.#master;
+		const { mac, mtu, ifindex, carrierUps } = this.#master;
 		this.#master = link;
+		if (link.carrierUps !== carrierUps) void this.#threads.announce();
 		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
@@ -275,6 +311,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (this.#closed) return;
 		this.#closed = true;
 		this.#context.monitor.off('address', this.#onAddress);
+		this.#gateways?.close();
 		const devices = [...this.#members.values()].map(({ ifindex }) => {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
@@ -288,18 +325,27 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, addresses } = member;
+		const { edge, ifindex, mac, learn, live, addresses, remembered = [], limits = {} } = member;
 		member.open = true;
+		// First, so that nothing passes without.
+		await this.#threads.change({ kind: 'limits', edge, limits });
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
-		await this.#offload.addSlave({ edge, ifindex, mac, learn });
+		await this.#offload.addSlave(slavePolicy(member));
+		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });
+		// Its guest has gone meanwhile, or another has come: nothing that it learned is true any more.
+		if (!live) return;
+		for (const { address, expires } of remembered) {
+			await this.#threads.restore(edge, address, expires === undefined ? undefined : Date.parse(expires));
+		}
 	}
 
-	async #start({ flag, offload }: PortOptions): Promise<void> {
+	async #start({ flag, offload, ageing }: PortOptions): Promise<void> {
 		const { mac, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
 		await this.#threads.change({ kind: 'flag', flag });
+		await this.#threads.setAge(ageing * 1000);
 		if (this.#host) {
 			this.#shield.addInterface(this.#host.peer);
 			await this.#threads.change({ kind: 'host', ifindex: this.#host.peer, enabled: true });
@@ -307,6 +353,9 @@ export class Port extends EventEmitter<PortEvents> {
 		}
 		await this.#offload.use(offload, this.#master);
 		await this.#followHostAddresses();
+		this.#gateways = new Gateways(ifindex, this.#context.monitor, addresses => {
+			if (!this.#closed) void this.#threads.setGateways(addresses);
+		});
 	}
 
 	async #followHostAddresses(): Promise<void> {
@@ -338,27 +387,28 @@ export class Port extends EventEmitter<PortEvents> {
 		});
 	};
 
-	#addressReported({ edge, address, origin, change, expires }: AddressReport): void {
+	#addressReported(report: AddressReport): void {
+		const { edge, address, origin, change } = report;
 		if (change === 'added') this.#offload.addAddress(address, edge);
 		else this.#offload.removeAddress(address);
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
-		const entry: AddressEntry = {
-			address,
-			family: address.includes(':') ? 'inet6' : 'inet',
-			origin,
-			...(expires === undefined ? {} : { expires: new Date(expires).toISOString() }),
-		};
+		const entry = member.entries.apply(report, Date.now());
 		if (change === 'added') {
 			this.#shield.addAddress(address);
 			this.#host?.addRoute(address);
-			member.entries.set(address, entry);
-		} else {
-			member.entries.delete(address);
+		} else if (change === 'removed') {
 			this.#host?.removeRoute(address);
 			this.#shield.removeAddress(address);
 		}
 		this.emit('address', member.name, entry, change);
+	}
+
+	#duplicateReported({ edge, address, mac }: DuplicateReport): void {
+		const member = this.#byEdge.get(edge);
+		if (!member) return;
+		member.entries.contested(address, mac);
+		this.emit('duplicate', member.name, address, mac);
 	}
 
 	#member(name: string): Member {
@@ -381,21 +431,13 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 }
 
-/** Bytes of each ring: 4096 frames of the ordinary size. */
-const RING_BYTES = 8 << 20;
-/** Bytes of long frames that may wait: some 200 of 64 KB. */
-const LONG_FRAME_BYTES = 16 << 20;
 /**
  * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
  * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
  */
 const SPIN_MICROSECONDS = 50;
-/** What stands before a frame in its slot: tpacket2_hdr, sockaddr_ll and the virtio header, rounded up. */
-const SLOT_OVERHEAD = 128;
-/** Beyond this, frames are read from the socket one by one, as GSO frames are. */
-const SLOT_MAX = 16384;
 
-/** The smallest power of two that holds a frame of this MTU. */
-function slotSizeFor(mtu: number): number {
-	return Math.min(SLOT_MAX, Math.max(2048, 2 ** Math.ceil(Math.log2(mtu + SLOT_OVERHEAD))));
+/** Who sends or receives by a budget is the forwarder's: the kernel's fast path has none. */
+function slavePolicy({ edge, ifindex, mac, learn, limits = {} }: Member): SlavePolicy {
+	return { edge, ifindex, mac, learn, punted: limits.tx !== undefined || limits.rx !== undefined };
 }

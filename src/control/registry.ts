@@ -6,7 +6,8 @@
 import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
-import type { DomainNic, DomainState, Flag, Mode } from './model.js';
+import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
+import type { AddressEntry, DomainNic, DomainState, Flag, Mode } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 
 export interface MasterRecord {
@@ -17,6 +18,8 @@ export interface MasterRecord {
 	/** Has it a host slave? */
 	host: boolean;
 	backlogFrames: number;
+	/** Seconds that a learned address is believed in without a sign of its guest. */
+	ageing: number;
 	/** Opened for its first slave, so it closes after its last. `up` makes it stay. */
 	implicit: boolean;
 	/** The host slave's device when the port was last open: what a crash may have left under another name. */
@@ -30,6 +33,8 @@ export interface SlaveRecord {
 	mac: string;
 	/** The static addresses, canonical. */
 	addresses: string[];
+	/** What it had learned, or been leased, when this was last written down. */
+	remembered?: AddressEntry[];
 	learn: boolean;
 	queues: number;
 	/** User id that may open the TAP, and change this slave. */
@@ -40,6 +45,8 @@ export interface SlaveRecord {
 	domain?: DomainNic;
 	/** Nothing passes until its domain runs. */
 	closed?: true;
+	/** Only what was said; limits.ts has the defaults. */
+	limits?: Partial<Limits>;
 }
 
 /** A libvirt domain, as its hook last described it (domains.ts). */
@@ -61,10 +68,11 @@ export interface DeclaredNic {
 	addresses: string[];
 	learn: boolean;
 	queues: number;
+	limits?: Partial<Limits>;
 }
 
 export type MasterOptions = Partial<
-	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames'>
+	Pick<MasterRecord, 'mode' | 'flag' | 'offload' | 'host' | 'backlogFrames' | 'ageing'>
 >;
 
 export interface SlaveRequest {
@@ -80,10 +88,21 @@ export interface SlaveRequest {
 	ifname?: string;
 	domain?: DomainNic;
 	closed?: true;
+	limits?: LimitRequest;
+}
+
+/** Of static addresses: a whole new list, or what to add and what to take away. */
+export interface AddressChange {
+	addresses?: string[];
+	add?: string[];
+	remove?: string[];
 }
 
 /** 5.3 of the design: what one master's slow path holds before it drops. */
 export const defaultBacklogFrames = 1000;
+
+/** The bridge driver's ageing_time (ip-link(8)), seconds. */
+export const defaultAgeing = 300;
 
 export class Registry {
 	readonly #masters = new Map<string, MasterRecord>();
@@ -139,6 +158,7 @@ export class Registry {
 			name,
 			...defaults,
 			backlogFrames: defaultBacklogFrames,
+			ageing: defaultAgeing,
 			...options,
 			implicit,
 			hostInterface: null,
@@ -236,6 +256,7 @@ export class Registry {
 			ephemeral: request.ephemeral ?? false,
 			...(request.domain === undefined ? {} : { domain: request.domain }),
 			...(request.closed === undefined ? {} : { closed: request.closed }),
+			...(request.limits === undefined ? {} : { limits: mergeLimits(undefined, request.limits) }),
 		};
 	}
 
@@ -252,15 +273,14 @@ export class Registry {
 	}
 
 	/**
-	 * What a change of addresses amounts to, canonical and without what changes nothing.
+	 * What a change of addresses, or a whole new list, amounts to, canonical and without what changes nothing.
 	 * @throws IpvtapError `usage`, `conflict`, or `not-found` for removing an address that the slave hasn't got.
 	 */
-	planAddresses(
-		name: string,
-		change: { add: string[]; remove: string[] },
-	): { add: string[]; remove: string[] } {
+	planAddresses(name: string, change: AddressChange): { add: string[]; remove: string[] } {
 		const slave = this.requireSlave(name);
-		const remove = [...new Set(change.remove.map(parseAddress))];
+		const whole = change.addresses;
+		const gone = whole ? slave.addresses.filter(address => !whole.includes(address)) : (change.remove ?? []);
+		const remove = [...new Set(gone.map(parseAddress))];
 		const absent = remove.find(address => !slave.addresses.includes(address));
 		if (absent !== undefined) {
 			throw new IpvtapError(
@@ -271,7 +291,7 @@ export class Registry {
 				},
 			);
 		}
-		const wanted = [...new Set(change.add.map(parseAddress))];
+		const wanted = [...new Set((whole ?? change.add ?? []).map(parseAddress))];
 		const add = wanted.filter(address => !slave.addresses.includes(address) || remove.includes(address));
 		const both = add.find(address => remove.includes(address));
 		if (both !== undefined) {

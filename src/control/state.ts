@@ -18,9 +18,10 @@ import { z } from 'zod';
 import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import { parseAddress } from './addresses.js';
-import { domainStates, flags, modes } from './model.js';
+import { limitsFile } from './limits-schema.js';
+import { domainStates, flags, modes, origins } from './model.js';
 import { checkInterfaceName, checkSlaveName, parseMac } from './names.js';
-import type { DomainRecord, MasterRecord, SlaveRecord } from './registry.js';
+import { type DomainRecord, defaultAgeing, type MasterRecord, type SlaveRecord } from './registry.js';
 
 export interface State {
 	masters: MasterRecord[];
@@ -110,6 +111,7 @@ const master = z.strictObject({
 	offload: z.string(),
 	host: z.boolean(),
 	backlogFrames: z.int().min(1),
+	ageing: z.int().min(1).default(defaultAgeing),
 	implicit: z.boolean(),
 	hostInterface: checkedBy(checkInterfaceName).nullable(),
 });
@@ -123,6 +125,18 @@ const slave = z.strictObject({
 	ifname: checkedBy(checkInterfaceName),
 	mac: checkedBy(parseMac),
 	addresses: z.array(checkedBy(parseAddress)).max(limits.addressesPerSlave),
+	remembered: z
+		.array(
+			z.strictObject({
+				address: checkedBy(parseAddress),
+				family: z.enum(['inet', 'inet6']),
+				origin: z.enum(origins),
+				since: z.iso.datetime().exactOptional(),
+				expires: z.iso.datetime().exactOptional(),
+				duplicate: checkedBy(parseMac).exactOptional(),
+			}),
+		)
+		.exactOptional(),
 	learn: z.boolean(),
 	queues: z.int().min(1).max(limits.queues),
 	owner: z.int().min(0),
@@ -131,6 +145,7 @@ const slave = z.strictObject({
 		.strictObject({ name: domainName, uuid: z.string().max(36), alias: z.string().max(255).exactOptional() })
 		.exactOptional(),
 	closed: z.literal(true).exactOptional(),
+	limits: limitsFile.exactOptional(),
 });
 
 const domain = z.strictObject({
@@ -147,6 +162,7 @@ const domain = z.strictObject({
 			addresses: true,
 			learn: true,
 			queues: true,
+			limits: true,
 		}),
 	),
 });

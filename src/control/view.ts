@@ -4,6 +4,7 @@ import { vhostAvailable } from '../../qemu/vhost.js';
 import { IFF_LOWER_UP } from '../sys/netlink/link.js';
 import { familyOf } from './addresses.js';
 import type { Estate } from './estate.js';
+import { effectiveLimits } from './limits.js';
 import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
 import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
 import { canOpen } from './users.js';
@@ -21,6 +22,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		flag: record.flag,
 		offload: open?.port.offload.name ?? 'none',
 		...(open?.port.offload.detail === undefined ? {} : { offloadDetail: open.port.offload.detail }),
+		ageing: record.ageing,
 		host: open?.port.hostInterface ?? null,
 		slaves: registry.slaves(record.name).length,
 		stats: open?.port.stats() ?? noStats(),
@@ -48,6 +50,7 @@ export function viewSlave(
 		ifindex: tap?.link.ifindex ?? 0,
 		state: tap?.link.carrier ? 'up' : 'down',
 		learn,
+		limits: effectiveLimits(record.limits),
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
 		offload: plugged?.offload.name ?? 'none',
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),

@@ -4,9 +4,14 @@
  *
  *   static   given by the user: kept until taken away, never given to another
  *   learned  claimed by use: the oldest gives way when a slave's quota is full
+ *   dhcp     given by a server, until its lease ends
  *   host     the master's own: nobody can claim it
+ *
+ * Beside these it knows addresses that nobody here may claim: gateways, for good, and such as another machine
+ * on the LAN has been seen to use, for a while.
  */
-import { EDGE_HOST } from './verdict.js';
+import type { TokenBuckets } from './token-buckets.js';
+import { drop, EDGE_HOST } from './verdict.js';
 
 export type BookOrigin = 'static' | 'learned' | 'dhcp' | 'host';
 
@@ -19,6 +24,9 @@ export interface BookEntry {
 	expires?: number;
 }
 
+/** `renewed`: the slave has it already, by another right or for longer now. */
+export type BookChange = 'added' | 'renewed' | 'removed';
+
 export interface Quota {
 	4: number;
 	6: number;
@@ -27,13 +35,24 @@ export interface Quota {
 /** design: 4 IPv4 and 8 IPv6 addresses a slave, as many as a guest with privacy addresses needs. */
 export const QUOTA: Quota = { 4: 4, 6: 8 };
 
+/** What `claim` returns when the slave owns the address now. */
+export const GRANTED = 0;
+const DROP_IP_SPOOF = drop('ip-spoof');
+const DROP_QUOTA = drop('address-quota');
+const DROP_GATEWAY = drop('gateway-address');
+const DROP_DUPLICATE = drop('duplicate-address');
+const DROP_LEARN_BUDGET = drop('learn-budget');
+
 export class AddressBook {
 	/** In the order in which addresses were taken, so that the oldest of a slave is its first. */
 	readonly #entries = new Map<string, BookEntry>();
 	readonly #quota: Quota;
-	readonly #changed: (entry: BookEntry, change: 'added' | 'removed') => void;
+	#gateways: ReadonlySet<string> = new Set();
+	/** Addresses of other machines, and when that is forgotten, milliseconds since 1970. */
+	readonly #foreign = new Map<string, number>();
+	readonly #changed: (entry: BookEntry, change: BookChange) => void;
 
-	constructor(changed: (entry: BookEntry, change: 'added' | 'removed') => void, quota: Quota = QUOTA) {
+	constructor(changed: (entry: BookEntry, change: BookChange) => void, quota: Quota = QUOTA) {
 		this.#changed = changed;
 		this.#quota = quota;
 	}
@@ -50,18 +69,24 @@ export class AddressBook {
 		return undefined;
 	}
 
-	/** A slave uses an address that nobody owns. @returns whether it does now. */
-	claim(edge: number, address: string, family: 4 | 6): boolean {
+	/**
+	 * A slave uses an address that nobody owns.
+	 * @param budget what an address that is granted, and only that, is taken from.
+	 * @returns GRANTED if it owns it now, or the verdict that drops its frame.
+	 */
+	claim(edge: number, address: string, family: 4 | 6, budget?: TokenBuckets): number {
 		const holder = this.#entries.get(address);
-		if (holder) return holder.edge === edge;
+		if (holder) return holder.edge === edge ? GRANTED : DROP_IP_SPOOF;
+		if (this.#gateways.has(address)) return DROP_GATEWAY;
+		if (this.#foreign.has(address)) return DROP_DUPLICATE;
 		const own = [...this.#entries.values()].filter(entry => entry.edge === edge && entry.family === family);
-		if (own.length >= this.#quota[family]) {
-			const oldest = own.find(({ origin }) => origin === 'learned');
-			if (!oldest) return false;
-			this.release(oldest.address);
-		}
+		const full = own.length >= this.#quota[family];
+		const oldest = full ? own.find(({ origin }) => origin === 'learned') : undefined;
+		if (full && !oldest) return DROP_QUOTA;
+		if (budget?.take(edge, 1) === false) return DROP_LEARN_BUDGET;
+		if (oldest) this.release(oldest.address);
 		this.#put({ address, family, edge, origin: 'learned' });
-		return true;
+		return GRANTED;
 	}
 
 	/**
@@ -72,13 +97,29 @@ export class AddressBook {
 		const holder = this.#entries.get(address);
 		if (holder && (holder.edge !== edge ? holder.origin !== 'learned' : holder.origin === 'static'))
 			return false;
+		if (this.#gateways.has(address)) return false;
 		this.#put({ address, family, edge, origin: 'dhcp', expires });
 		return true;
 	}
 
-	/** Takes back the leases that have ended by `now`. @returns when the next one ends, or undefined. */
+	/** From now on these can't be claimed; who has one already keeps it: the host may well route through a guest. */
+	setGateways(addresses: Iterable<string>): void {
+		this.#gateways = new Set(addresses);
+	}
+
+	/** Another machine uses the address: whoever learned it loses it, and nobody can claim it until then. */
+	setForeign(address: string, until: number): void {
+		if (this.#entries.get(address)?.origin === 'learned') this.release(address);
+		this.#foreign.set(address, until);
+	}
+
+	/** Forgets what has ended by `now`. @returns when the next thing ends, or undefined. */
 	expire(now: number): number | undefined {
 		let next: number | undefined;
+		for (const [address, until] of this.#foreign) {
+			if (until <= now) this.#foreign.delete(address);
+			else if (next === undefined || until < next) next = until;
+		}
 		for (const { address, expires } of [...this.#entries.values()]) {
 			if (expires === undefined) continue;
 			if (expires <= now) this.release(address);
@@ -115,13 +156,20 @@ export class AddressBook {
 		}
 	}
 
+	/** In the order in which they were taken. */
+	entries(): IterableIterator<BookEntry> {
+		return this.#entries.values();
+	}
+
 	holderOf(address: string): BookEntry | undefined {
 		return this.#entries.get(address);
 	}
 
 	#put(entry: BookEntry): void {
-		this.release(entry.address);
+		const isRenewal = this.#entries.get(entry.address)?.edge === entry.edge;
+		if (!isRenewal) this.release(entry.address);
+		this.#entries.delete(entry.address);
 		this.#entries.set(entry.address, entry);
-		this.#changed(entry, 'added');
+		this.#changed(entry, isRenewal ? 'renewed' : 'added');
 	}
 }

@@ -2,8 +2,12 @@
 import type { AddressTable } from './address-table.js';
 import type { StateChange } from './messages.js';
 import { flagNumbers, type PortState } from './port-state.js';
-import type { TransmitBatch } from './transmit.js';
 import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
+
+/** Where a thread's frames for an edge leave. */
+export interface Interfaces {
+	setInterface(edge: number, ifindex: number): void;
+}
 
 /**
  * @param interfaces where the thread looks up which edge a frame's interface is; the slow path has none, as
@@ -12,7 +16,7 @@ import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
 export function applyChange(
 	change: StateChange,
 	state: PortState,
-	transmit: TransmitBatch,
+	transmit: Interfaces,
 	interfaces?: AddressTable,
 ): void {
 	switch (change.kind) {
@@ -45,6 +49,9 @@ export function applyChange(
 			return;
 		case 'punt':
 			state.punt = change.ifindex;
+			return;
+		case 'limits':
+			state.limits.set(change.edge, change.limits);
 			return;
 	}
 }

@@ -36,8 +36,11 @@ export const UNBACKLOGGED_BYTES = 13;
 /** Drops of frames from the edge: index of the reason is added. */
 export const DROPS = 14;
 
+/** Frames for the edge that its own limit refused: the drop of their senders, or a copy less. In the last place. */
+export const RX_LIMITED = 63;
+
 /** Doubles per edge: a multiple of 8, so that two edges never share a cache line. */
-export const STRIDE = 40;
+export const STRIDE = 64;
 
 export type Counters = Float64Array;
 
@@ -53,6 +56,7 @@ export interface EdgeCounters {
 	queued: number;
 	copiesLost: number;
 	ringDrops: number;
+	rxLimited: number;
 	drops: Partial<Record<DropReason, number>>;
 }
 
@@ -74,6 +78,7 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 		queued: sum(BACKLOGGED) - sum(UNBACKLOGGED),
 		copiesLost: sum(COPIES_LOST),
 		ringDrops: sum(RING_DROPS),
+		rxLimited: sum(RX_LIMITED),
 		drops,
 	};
 }

@@ -4,7 +4,8 @@
  * no frame ever depends on one being answered.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { BookOrigin } from './address-book.js';
+import type { BookChange, BookOrigin } from './address-book.js';
+import type { EdgeLimits } from './limits.js';
 import type { FlagName } from './port-state.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
@@ -17,14 +18,26 @@ export type StateChange =
 	| { kind: 'assigned'; address: string; edge: number }
 	| { kind: 'released'; address: string }
 	/** An offload hands its frames over by this device, each with its edge as a VLAN tag; 0: there is none. */
-	| { kind: 'punt'; ifindex: number };
+	| { kind: 'punt'; ifindex: number }
+	/** All of an edge's limits: what is left out has none. */
+	| { kind: 'limits'; edge: number; limits: EdgeLimits };
 
 /** From control to the slow path. `id` asks for a Reply once the change has been passed on. */
 export type Command =
 	| { id: number; kind: 'change'; change: StateChange }
 	| { id: number; kind: 'assign'; edge: number; address: string }
 	| { id: number; kind: 'release'; edge: number; address: string }
+	/** What the slave had learned, or been leased, before this port was opened anew. */
+	| { id: number; kind: 'restore'; edge: number; address: string; expires?: number }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
+	/** What no guest may claim: where the host's routes through the master lead. */
+	| { id: number; kind: 'gateways'; addresses: string[] }
+	/** Whether the slave's TAP has somebody behind it. */
+	| { id: number; kind: 'live'; edge: number; live: boolean }
+	/** The master's link is back: announce every address. */
+	| { id: number; kind: 'announce' }
+	/** How long a learned address is believed in. */
+	| { id: number; kind: 'age'; milliseconds: number }
 	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
 
@@ -36,10 +49,12 @@ export type Report =
 			edge: number;
 			address: string;
 			origin: BookOrigin;
-			change: 'added' | 'removed';
+			change: BookChange;
 			/** Milliseconds since 1970. */
 			expires?: number;
-	  };
+	  }
+	/** Another machine on the LAN uses a slave's address. */
+	| { kind: 'duplicate'; edge: number; address: string; mac: string };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

@@ -6,6 +6,7 @@
 import { parseMac } from '../wire/ethernet.js';
 import { type AddressKey, keyOf } from './address-key.js';
 import { AddressTable } from './address-table.js';
+import { Limits } from './limits.js';
 import { EDGE_HOST, EDGES_MAX } from './verdict.js';
 
 export const FLAG_BRIDGE = 0;
@@ -37,8 +38,12 @@ export class PortState {
 	/** Guests' edges in use, dense: `slaves[0 … slaveCount-1]`. */
 	readonly slaves = new Uint16Array(EDGES_MAX);
 	slaveCount = 0;
+	/** What slaves may use; nobody is limited until told so. */
+	readonly limits: Limits;
 
-	constructor(seed: number) {
+	/** @param now milliseconds that never go back, for limits. */
+	constructor(seed: number, now: () => number = () => performance.now()) {
+		this.limits = new Limits(now);
 		this.ipv4 = new AddressTable(1, seed);
 		this.ipv6 = new AddressTable(4, seed);
 	}
@@ -67,6 +72,7 @@ export class PortState {
 		this.slaves[index] = this.slaves[--this.slaveCount] as number;
 		this.learns[edge] = 0;
 		this.present[edge] = 0;
+		this.limits.set(edge, {});
 	}
 
 	/** Gives an address to an edge, taking it from whoever had it. */

@@ -11,7 +11,17 @@ import { errno } from '../sys/libc.js';
 import { type Mapping, mapShared, unmap } from '../sys/memory.js';
 import { MSG_DONTWAIT, SOCKET_ADDRESS, sendMessages, writeSocketAddress } from '../sys/packet.js';
 import { VNET_HEADER } from '../wire/vnet-header.js';
-import { COPIES_LOST, type Counters, DROPS, FORWARDED, OUT_BYTES, OUT_PACKETS, STRIDE } from './counters.js';
+import {
+	COPIES_LOST,
+	type Counters,
+	DROPS,
+	FORWARDED,
+	OUT_BYTES,
+	OUT_PACKETS,
+	RX_LIMITED,
+	STRIDE,
+} from './counters.js';
+import type { TokenBuckets } from './token-buckets.js';
 import { dropReasons, EDGES_MAX } from './verdict.js';
 
 /** Memory that frames lie in, as the kernel is told about it: address split into what typed arrays can hold. */
@@ -32,8 +42,17 @@ export function regionOf(mapping: Mapping): Region {
 /** In place of an ingress edge: the frame is one copy of several. */
 export const COPY = -1;
 
+/** What edges may receive. */
+export interface Receipts {
+	rx: TokenBuckets;
+	/** Counters of the other thread, which delivers to the same edges and so spends the same tokens. */
+	others: Counters;
+}
+
 export class TransmitBatch {
 	readonly #fd: number;
+	readonly #rx: TokenBuckets;
+	readonly #others: Counters;
 	readonly #counters: Counters;
 	readonly #memory: Mapping;
 	readonly #capacity: number;
@@ -47,8 +66,10 @@ export class TransmitBatch {
 	#count = 0;
 
 	/** @param fd from `openSender`. @param capacity frames. */
-	constructor(fd: number, capacity: number, counters: Counters) {
+	constructor(fd: number, capacity: number, counters: Counters, { rx, others }: Receipts) {
 		this.#fd = fd;
+		this.#rx = rx;
+		this.#others = others;
 		this.#counters = counters;
 		this.#capacity = capacity;
 		const addressesAt = capacity * (MESSAGE + IOVEC);
@@ -76,10 +97,14 @@ export class TransmitBatch {
 
 	/**
 	 * Adds a frame: `length` bytes at `at` of the region, its virtio header in front of it. It must stay as it
-	 * is until `flush`. The caller flushes when the batch is full.
+	 * is until `flush`. The caller flushes when the batch is full. What its receiver's limit refuses is not added.
 	 * @param ingress edge that it came from, or COPY.
 	 */
 	add(region: Region, at: number, length: number, edge: number, ingress: number): void {
+		if (this.#rx.limits(edge) && !this.#mayReceive(edge, length)) {
+			this.#countRefused(edge, ingress);
+			return;
+		}
 		const index = this.#count++;
 		this.#ingress[index] = ingress;
 		this.#edges[index] = edge;
@@ -123,6 +148,18 @@ export class TransmitBatch {
 		if (ingress !== COPY) (counters[ingress * STRIDE + FORWARDED] as number)++;
 	}
 
+	/** Both threads charge a bucket of their own with what both deliver, so together they keep to the one limit. */
+	#mayReceive(edge: number, length: number): boolean {
+		this.#rx.charge(edge, this.#others[edge * STRIDE + OUT_BYTES] as number);
+		return this.#rx.take(edge, length);
+	}
+
+	#countRefused(edge: number, ingress: number): void {
+		const counters = this.#counters;
+		(counters[edge * STRIDE + RX_LIMITED] as number)++;
+		if (ingress !== COPY) (counters[ingress * STRIDE + DROPS + LIMIT_RX] as number)++;
+	}
+
 	#countFailed(index: number, reason: number): void {
 		const ingress = this.#ingress[index] as number;
 		const field =
@@ -151,6 +188,7 @@ const RECEIVER_FULL = dropReasons.indexOf('receiver-full');
 const RECEIVER_DOWN = dropReasons.indexOf('receiver-down');
 const TOO_BIG = dropReasons.indexOf('too-big');
 const SEND_FAILED = dropReasons.indexOf('send-failed');
+const LIMIT_RX = dropReasons.indexOf('limit-rx');
 
 /** errno of a send to the reason that counts it (packet_snd in net/packet/af_packet.c). */
 function reasonOf(errno: number): number {

@@ -21,6 +21,10 @@ export const SLOW_ANSWER = 0x10001;
 export const SLOW_CLAIM = 0x10002;
 /** DHCPv4 between a guest and a server: MAC-NAT inside the message, and replies by transaction id. */
 export const SLOW_DHCP = 0x10003;
+/** A guest's answer to a question that ipvtap itself asked, whether it still uses an address. */
+export const SLOW_REFRESH = 0x10004;
+/** ARP from the wire in which somebody else says that a slave's address is his. */
+export const SLOW_CONFLICT = 0x10005;
 export const IGNORE = 0x20000;
 
 /** Names are part of `stats --json`: never rename, only append. */
@@ -51,6 +55,13 @@ export const dropReasons = [
 	'dhcp-spoof',
 	'dhcp-conflict',
 	'dhcp-guard',
+	'address-quota',
+	'gateway-address',
+	'duplicate-address',
+	'limit-tx',
+	'limit-rx',
+	'slow-budget',
+	'learn-budget',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];
@@ -74,5 +85,7 @@ const slowNames = new Map([
 	[SLOW_ANSWER, 'slow: answer'],
 	[SLOW_CLAIM, 'slow: claim'],
 	[SLOW_DHCP, 'slow: dhcp'],
+	[SLOW_REFRESH, 'slow: refresh'],
+	[SLOW_CONFLICT, 'slow: conflict'],
 	[IGNORE, 'ignore'],
 ]);

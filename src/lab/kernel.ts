@@ -81,7 +81,9 @@ const kept = [
 
 async function versionInCache(): Promise<string | undefined> {
 	const names = await readdir(cacheFolder()).catch(() => []);
-	const found = names.filter(name => name.startsWith(cachePrefix));
+	const found = names.filter(
+		name => name.startsWith(cachePrefix) && /^\d/.test(name.slice(cachePrefix.length)),
+	);
 	found.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
 	return found.at(-1)?.slice(cachePrefix.length);
 }

@@ -49,7 +49,7 @@ export interface SlavePolicy {
 	mac: string;
 	/** May it claim addresses by using them? Frames from unknown sources are the forwarder's then, not drops. */
 	learn: boolean;
-	/** It has limits, or something else that only the forwarder does: hand it all frames from this slave. */
+	/** It has limits, or something else that only the forwarder does: leave it all frames from this slave and for it. */
 	punted?: boolean;
 }
 
@@ -73,7 +73,7 @@ export interface OffloadedPort {
 	readonly punts: boolean;
 	/** The port as a whole; the first call attaches the master and the host slave. */
 	setPort(policy: PortPolicy): MaybePromise<void>;
-	/** From now on the slave's frames are judged. Before, and after `removeSlave`, none passes. */
+	/** From now on the slave's frames are judged. Before, and after `removeSlave`, none passes. Again: its policy has changed. */
 	addSlave(slave: SlavePolicy): MaybePromise<void>;
 	/** @param exists whether the device is still there. Its addresses have been removed before. */
 	removeSlave(slave: SlavePolicy, exists: boolean): MaybePromise<void>;

@@ -143,6 +143,49 @@ export const arpCases: Case[] = [
 		out: [{ to: 'vm2', frame: arpRequest(vm3, vm2.ipv4) }],
 	},
 
+	{
+		name: "an answer to ipvtap's own question is for ipvtap",
+		from: 'vm1',
+		frame: arpReply(vm1, { ...host, ipv4: '0.0.0.0' }),
+		verdict: 'refresh',
+	},
+	delivered(
+		"an answer to another machine's probe is that machine's",
+		'vm1',
+		arpReply(vm1, { ...laptop, ipv4: '0.0.0.0' }),
+		'wire',
+		arpReply(vm1, { ...laptop, ipv4: '0.0.0.0' }, natted),
+	),
+	{
+		name: 'a machine on the LAN announces the address of a guest: the guest hears of it',
+		from: 'wire',
+		frame: announcement({ ...laptop, ipv4: vm1.ipv4 }),
+		verdict: 'conflict',
+		out: [{ to: 'vm1', frame: announcement({ ...laptop, ipv4: vm1.ipv4 }) }],
+	},
+	{
+		name: "a machine on the LAN answers a probe for a guest's address: the guest hears of it",
+		from: 'wire',
+		frame: arpReply({ ...laptop, ipv4: vm1.ipv4 }, { ...host, ipv4: '0.0.0.0' }),
+		verdict: 'conflict',
+		out: [
+			{
+				to: 'vm1',
+				frame: arpReply({ ...laptop, ipv4: vm1.ipv4 }, { ...vm1, ipv4: '0.0.0.0' }),
+			},
+		],
+	},
+	{
+		name: "a machine on the LAN tells a guest that another guest's address is its own",
+		from: 'wire',
+		frame: arpReply({ ...laptop, ipv4: vm1.ipv4 }, { ...host, ipv4: vm2.ipv4 }),
+		verdict: 'conflict',
+		out: [{ to: 'vm2', frame: arpReply({ ...laptop, ipv4: vm1.ipv4 }, vm2) }],
+	},
+	ignored(
+		"a machine on the LAN tells the host that a guest's address is its own",
+		arpReply({ ...laptop, ipv4: vm1.ipv4 }, host),
+	),
 	delivered(
 		"the gateway's request for a guest: to that one alone",
 		'wire',
@@ -184,13 +227,6 @@ export const arpCases: Case[] = [
 		arpProbe(laptop, vm1.ipv4),
 		'vm1',
 		arpProbe(laptop, vm1.ipv4),
-	),
-	delivered(
-		"somebody else announces a guest's address: the guest is told",
-		'wire',
-		announcement({ ...laptop, ipv4: vm1.ipv4 }),
-		'vm1',
-		announcement({ ...laptop, ipv4: vm1.ipv4 }),
 	),
 	ignored('request for the host', arpRequest(gateway, host.ipv4)),
 	ignored('request for somebody else', arpRequest(gateway, laptop.ipv4)),

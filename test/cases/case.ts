@@ -14,7 +14,16 @@ export type Place = 'wire' | 'host' | SlaveName;
  * after a `claim` the address belongs to the sender; what becomes of `dhcp` depends on what was asked before, and is
  * the matter of unit/datapath/dhcp-nat.test.ts. `ignore`: it is the host's own business.
  */
-export type Verdict = Place | 'fan out' | 'answer' | 'claim' | 'dhcp' | 'ignore' | `drop: ${DropReason}`;
+export type Verdict =
+	| Place
+	| 'fan out'
+	| 'answer'
+	| 'claim'
+	| 'dhcp'
+	| 'refresh'
+	| 'conflict'
+	| 'ignore'
+	| `drop: ${DropReason}`;
 
 export interface Case {
 	name: string;

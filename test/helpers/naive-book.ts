@@ -1,15 +1,18 @@
 /** The slow model of the address book (design 5.4): a list, in the order in which addresses were taken. */
-export type Origin = 'static' | 'learned' | 'host';
+export type Origin = 'static' | 'learned' | 'dhcp' | 'host';
 
 export interface NaiveEntry {
 	/** Hexadecimal: 8 digits are IPv4, 32 are IPv6. */
 	address: string;
 	edge: number;
 	origin: Origin;
+	expires: number | undefined;
 }
 
 export class NaiveBook {
 	entries: NaiveEntry[] = [];
+	gateways: string[] = [];
+	foreign: { address: string; until: number }[] = [];
 	readonly #quota: { 4: number; 6: number };
 
 	constructor(quota: { 4: number; 6: number } = { 4: 4, 6: 8 }) {
@@ -27,22 +30,50 @@ export class NaiveBook {
 
 	assign(edge: number, address: string): boolean {
 		const holder = this.entries.find(entry => entry.address === address);
-		if (holder && holder.edge !== edge && holder.origin !== 'learned') return false;
+		if (holder && holder.edge !== edge && (holder.origin === 'static' || holder.origin === 'host'))
+			return false;
 		this.take(address, edge, 'static');
 		return true;
 	}
 
-	claim(edge: number, address: string): boolean {
+	/** @returns the reason of the refusal, or '' if the slave has the address now. */
+	claim(edge: number, address: string): string {
 		const holder = this.entries.find(entry => entry.address === address);
-		if (holder) return holder.edge === edge;
+		if (holder) return holder.edge === edge ? '' : 'ip-spoof';
+		if (this.gateways.includes(address)) return 'gateway-address';
+		if (this.foreign.some(other => other.address === address)) return 'duplicate-address';
 		const own = this.entries.filter(entry => entry.edge === edge && entry.address.length === address.length);
 		if (own.length >= this.#quota[address.length === 8 ? 4 : 6]) {
 			const oldest = own.find(entry => entry.origin === 'learned');
-			if (!oldest) return false;
+			if (!oldest) return 'address-quota';
 			this.release(oldest.address);
 		}
 		this.take(address, edge, 'learned');
+		return '';
+	}
+
+	lease(edge: number, address: string, expires: number): boolean {
+		const holder = this.entries.find(entry => entry.address === address);
+		const right = holder && holder.edge !== edge ? ['static', 'dhcp', 'host'] : ['static'];
+		if (holder && right.includes(holder.origin)) return false;
+		if (this.gateways.includes(address)) return false;
+		this.take(address, edge, 'dhcp', expires);
 		return true;
+	}
+
+	setForeign(address: string, until: number): void {
+		this.entries = this.entries.filter(entry => entry.address !== address || entry.origin !== 'learned');
+		this.foreign = [...this.foreign.filter(other => other.address !== address), { address, until }];
+	}
+
+	expire(now: number): number | undefined {
+		this.entries = this.entries.filter(({ expires }) => expires === undefined || expires > now);
+		this.foreign = this.foreign.filter(({ until }) => until > now);
+		const ends = [
+			...this.entries.flatMap(({ expires }) => expires ?? []),
+			...this.foreign.map(({ until }) => until),
+		];
+		return ends.length === 0 ? undefined : Math.min(...ends);
 	}
 
 	setHost(addresses: readonly string[]): void {
@@ -65,8 +96,8 @@ export class NaiveBook {
 		this.entries = this.entries.filter(entry => entry.edge !== edge);
 	}
 
-	take(address: string, edge: number, origin: Origin): void {
+	take(address: string, edge: number, origin: Origin, expires?: number): void {
 		this.release(address);
-		this.entries.push({ address, edge, origin });
+		this.entries.push({ address, edge, origin, expires });
 	}
 }

@@ -36,6 +36,8 @@ type Decision =
 	| 'fan out'
 	| 'answer'
 	| 'dhcp'
+	| 'refresh'
+	| 'conflict'
 	| 'ignore';
 
 export class NaiveForwarder {
@@ -58,10 +60,11 @@ export class NaiveForwarder {
 		const first = this.#decide(ingress, frame, partial);
 		let decision = first;
 		for (let claims = 0; typeof decision === 'object' && 'claim' in decision; claims++) {
-			const granted = claims < 2 && this.book.claim(ingress, decision.claim);
-			decision = granted ? this.#decide(ingress, frame, partial) : { drop: 'ip-spoof' };
+			const refusal = claims < 2 ? this.book.claim(ingress, decision.claim) : 'ip-spoof';
+			decision = refusal === '' ? this.#decide(ingress, frame, partial) : { drop: refusal };
 		}
 		const out = this.#carryOut(decision, ingress, frame, partial);
+		this.#notice(decision, ingress, frame);
 		return { verdict: nameOf(first), final: nameOf(decision), out };
 	}
 
@@ -134,6 +137,9 @@ export class NaiveForwarder {
 		if (right === 'claimable') return { claim: probe ? packet.target : packet.sender };
 		const asksAnOwner = probe && this.book.ownerOf(packet.target) !== WIRE;
 		if (right !== 'owned' && !asksAnOwner) return { drop: 'arp-spoof' };
+		// What only ipvtap itself asks: nobody else's question names nobody and comes from the master.
+		const toMaster = packet.link.destination === plain(this.#topology.master);
+		if (packet.operation === 2 && packet.target === '00000000' && toMaster) return 'refresh';
 
 		const owner = this.book.ownerOf(packet.target);
 		const reached = owner === slave.edge ? WIRE : this.#reach(slave, owner);
@@ -225,6 +231,10 @@ export class NaiveForwarder {
 	#arpFromWire(packet: ArpPacket, frame: Uint8Array, ours: boolean): Decision {
 		const owner = this.book.ownerOf(packet.target);
 		const nobody = packet.sender === '00000000';
+		const concerns =
+			packet.link.group || owner > HOST || (packet.operation === 2 && packet.target === '00000000');
+		const foreign = packet.senderMac !== plain(this.#topology.master);
+		if (concerns && foreign && this.book.ownerOf(packet.sender) > HOST) return 'conflict';
 		if (owner > HOST) {
 			const namesMaster = packet.targetMac === plain(this.#topology.master);
 			const restored = namesMaster ? patched(frame, 32, mac(this.#macOf(owner))) : frame;
@@ -262,6 +272,7 @@ export class NaiveForwarder {
 
 	#carryOut(decision: Decision, ingress: number, frame: Uint8Array, partial: boolean): Output[] {
 		if (decision === 'answer') return [{ edge: ingress, frame: this.#answerFor(frame) }];
+		if (decision === 'conflict') return this.#conflict(frame);
 		if (decision === 'fan out') return this.#copies(ingress, frame, partial);
 		return typeof decision === 'object' && 'to' in decision
 			? [{ edge: decision.to, frame: decision.frame }]
@@ -282,11 +293,36 @@ export class NaiveForwarder {
 		const reflection = parsed.link.source === plain(master) && flag === 'vepa';
 		const sender = ingress !== WIRE ? ingress : reflection ? this.book.ownerOf(sourceOf(frame)) : WIRE;
 		const toSlaves = ingress <= HOST || flag === 'bridge';
-		for (const { edge } of [...slaves].sort((a, b) => a.edge - b.edge)) {
+		const uninviting = withoutAutonomy(copy, parsed, partial);
+		for (const { edge, learns } of [...slaves].sort((a, b) => a.edge - b.edge)) {
 			const wants = parsed.kind === 'ipv6' || this.book.hasIpv4(edge);
-			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: copy });
+			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: learns ? copy : uninviting });
 		}
 		return out;
+	}
+
+	/** Another machine says that an address is its own; no time passes here, so it was always learned just now. */
+	#notice(decision: Decision, ingress: number, frame: Uint8Array): void {
+		const parsed = parse(frame);
+		if (decision === 'conflict') this.#contest((parsed as ArpPacket).sender);
+		const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
+		if (decision !== 'fan out' || ingress !== WIRE || nd?.type !== 136) return;
+		const claimant = nd.linkLayer?.mac ?? parsed.link.source;
+		if (claimant !== plain(this.#topology.master)) this.#contest(nd.target);
+	}
+
+	#contest(address: string): void {
+		if (this.book.ownerOf(address) > HOST) this.book.setForeign(address, Number.POSITIVE_INFINITY);
+	}
+
+	/** Whom it is for, or else whose address it takes, hears of it. */
+	#conflict(frame: Uint8Array): Output[] {
+		const packet = parse(frame) as ArpPacket;
+		const target = this.book.ownerOf(packet.target);
+		const owner = target > HOST ? target : this.book.ownerOf(packet.sender);
+		const namesMaster = packet.targetMac === plain(this.#topology.master);
+		const delivered = this.#deliver(owner, namesMaster ? patched(frame, 32, mac(this.#macOf(owner))) : frame);
+		return [{ edge: owner, frame: (delivered as { frame: Uint8Array }).frame }];
 	}
 
 	#answerFor(frame: Uint8Array): Uint8Array {
@@ -338,6 +374,22 @@ export class NaiveForwarder {
 					u16(corrected((frame[56] as number) * 256 + (frame[57] as number), before, after)),
 				);
 	}
+}
+
+/** A router advertisement that invites nobody to choose an address; every other frame as it is. */
+function withoutAutonomy(frame: Uint8Array, parsed: ReturnType<typeof parse>, partial: boolean): Uint8Array {
+	if (parsed.kind !== 'ipv6' || typeof parsed.nd !== 'object' || parsed.nd.type !== 134) return frame;
+	const copy = frame.slice();
+	const end = 54 + (frame[18] as number) * 256 + (frame[19] as number);
+	for (let option = 70; option < end; option += 8 * (frame[option + 1] as number)) {
+		if (frame[option] === 3) copy[option + 3] = (copy[option + 3] as number) & ~0x40;
+	}
+	if (partial) return copy;
+	copy.set([0, 0], 56);
+	const length = end - 54;
+	const pseudo = bytesOf(copy.slice(22, 54), [0, 0, length >> 8, length & 255, 0, 0, 0, 58]);
+	copy.set(u16(internetChecksum(bytesOf(pseudo, copy.slice(54, end)))), 56);
+	return copy;
 }
 
 /** The checksum after `before` was replaced by `after`, as arithmetic modulo 65535: an error that was there stays. */

@@ -109,6 +109,15 @@ export class Product {
 		return performance.now() - started;
 	}
 
+	/** The state file's text, or nothing. */
+	state(): string {
+		try {
+			return readFileSync(join(this.folder, 'state', 'state.json'), 'utf8');
+		} catch {
+			return '';
+		}
+	}
+
 	/** The end of an auto-started daemon's log. */
 	log(): string {
 		try {

@@ -1,27 +1,15 @@
 /**
- * A whole port without threads, sockets or a clock: the real decision, address book, backlog, fan-out and
- * answers, wired as the forwarder and the slow path wire them, over plain memory. A frame lies at the very end
- * of its memory, so that whatever reads a byte too far throws.
+ * A whole port without threads, sockets or a clock: the real decision and the real slow path over plain memory.
+ * A frame lies at the very end of its memory, so that whatever reads a byte too far throws.
  */
-import { AddressBook, QUOTA, type Quota } from '../../src/datapath/address-book.js';
-import { addressText, keyOf } from '../../src/datapath/address-key.js';
-import { claimedAddress } from '../../src/datapath/forward/claim.js';
+import type { Quota } from '../../src/datapath/address-book.js';
+import { applyChange } from '../../src/datapath/apply-change.js';
+import { type Counters, STRIDE } from '../../src/datapath/counters.js';
 import { forward } from '../../src/datapath/forward/forward.js';
-import { type FlagName, flagNumbers, PortState } from '../../src/datapath/port-state.js';
-import { Answerer } from '../../src/datapath/slowpath/answer.js';
-import { fanout, leavesForWire } from '../../src/datapath/slowpath/fanout.js';
-import { writeGroupMac } from '../../src/datapath/slowpath/group-mac.js';
-import { rewriteForWire } from '../../src/datapath/slowpath/rewrite.js';
-import {
-	drop,
-	EDGE_WIRE,
-	EDGES_MAX,
-	SLOW_ANSWER,
-	SLOW_CLAIM,
-	SLOW_FANOUT,
-	verdictName,
-} from '../../src/datapath/verdict.js';
-import { isGroupDestination } from '../../src/wire/ethernet.js';
+import type { Report, StateChange } from '../../src/datapath/messages.js';
+import { type FlagName, PortState } from '../../src/datapath/port-state.js';
+import { type FrameSink, SlowPath, type SlowPathCommand } from '../../src/datapath/slowpath/slowpath.js';
+import { EDGES_MAX, IGNORE, verdictName } from '../../src/datapath/verdict.js';
 
 /** What a port is made of. Addresses are in the order in which they were taken. */
 export interface Topology {
@@ -51,26 +39,39 @@ export interface Outcome {
 const HEADROOM = 16;
 
 export class PurePort {
-	readonly state: PortState;
-	readonly book: AddressBook;
-	readonly #answerer = new Answerer();
+	readonly state = new PortState(0x1234567, () => this.now);
+	/** What the slow path said to control. */
+	readonly reports: Report[] = [];
+	/** Milliseconds since 1970, as the slow path sees them. */
+	now = 1_000_000;
+	readonly counters: Counters;
+	readonly #slowPath: SlowPath;
+	#sent: Output[] = [];
 
 	constructor(topology: Topology) {
-		const { quota = QUOTA } = topology;
-		this.state = new PortState(0x1234567);
-		this.state.setMaster(topology.master);
-		this.state.flag = flagNumbers[topology.flag];
-		this.state.host = topology.host;
-		this.book = new AddressBook(({ address, edge }, change) => {
-			if (change === 'added') this.state.assign(address, edge);
-			else this.state.release(address);
-		}, quota);
-		for (const { edge, mac, learns } of topology.slaves) this.state.addSlave(edge, mac, learns);
-		const hosts = topology.addresses.filter(({ origin }) => origin === 'host');
-		this.book.setHost(hosts.map(({ address }) => ({ address, family: keyOf(address).family })));
-		for (const { address, edge, origin } of topology.addresses) {
-			if (origin === 'static') this.book.assign(edge, address, keyOf(address).family);
-			if (origin === 'learned') this.book.claim(edge, address, keyOf(address).family);
+		const { flag, slaves, addresses, quota } = topology;
+		this.counters = new Float64Array(STRIDE * (2 + Math.max(0, ...slaves.map(({ edge }) => edge))));
+		this.#slowPath = new SlowPath({
+			state: this.state,
+			counters: this.counters,
+			sink: this.#sink(),
+			now: () => this.now,
+			change: change => applyChange(change, this.state, nowhere),
+			report: report => this.reports.push(report),
+			...(quota === undefined ? {} : { quota }),
+		});
+		this.#change({ kind: 'master', mac: topology.master, ifindex: 0 });
+		this.#change({ kind: 'flag', flag });
+		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host });
+		for (const { edge, mac, learns } of slaves) {
+			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns });
+			this.command({ kind: 'live', edge, live: true });
+		}
+		const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);
+		this.command({ kind: 'host-addresses', addresses: hosts });
+		for (const { address, edge, origin } of addresses) {
+			if (origin === 'static') this.command({ kind: 'assign', edge, address });
+			if (origin === 'learned') this.command({ kind: 'restore', edge, address });
 		}
 	}
 
@@ -82,50 +83,59 @@ export class PurePort {
 	receive(ingress: number, bytes: Uint8Array, partial = false): Outcome {
 		const frame = memoryWith(bytes, partial);
 		const first = forward(this.state, frame, HEADROOM, bytes.length, ingress);
-		if (first < 0 || first >= EDGES_MAX) unchanged(frame, bytes);
-		return { verdict: verdictName(first), ...this.#finish(first, frame, bytes.length, ingress) };
+		const verdict = verdictName(first);
+		if (first >= 0 && first < EDGES_MAX) {
+			return {
+				verdict,
+				final: verdict,
+				out: [{ edge: first, frame: copyOf(frame, HEADROOM, bytes.length) }],
+			};
+		}
+		unchanged(frame, bytes);
+		if (first < 0 || first === IGNORE) return { verdict, final: verdict, out: [] };
+		this.#sent = [];
+		const region = { frame, addressLow: 0, addressHigh: 0 };
+		const final = this.#slowPath.handle(region, HEADROOM, bytes.length, ingress);
+		return { verdict, final: verdictName(final), out: this.#taken() };
+	}
+
+	/** Asks the slow path as control does. @returns why it can't be, or undefined. */
+	command(command: Request): string | undefined {
+		return this.#slowPath.obey({ ...command, id: 0 });
+	}
+
+	/** Lets what is due by `now` happen. @returns what left. */
+	tick(): Output[] {
+		this.#sent = [];
+		this.#slowPath.tick();
+		return this.#taken();
 	}
 
 	close(): void {
-		this.#answerer.close();
+		this.#slowPath.close();
 	}
 
-	#finish(first: number, frame: DataView, length: number, ingress: number): { final: string; out: Output[] } {
-		let verdict = first;
-		// An advertisement claims twice: its source, then its target.
-		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2 && this.#claim(frame, ingress); claims++) {
-			verdict = forward(this.state, frame, HEADROOM, length, ingress);
-		}
-		if (verdict === SLOW_CLAIM) verdict = drop('ip-spoof');
-		const final = verdictName(verdict);
-		if (verdict === SLOW_FANOUT) return { final, out: this.#copies(frame, length, ingress) };
-		if (verdict === SLOW_ANSWER) return { final, out: [{ edge: ingress, frame: this.#answer(frame) }] };
-		const forwarded = verdict >= 0 && verdict < EDGES_MAX;
-		return { final, out: forwarded ? [{ edge: verdict, frame: copyOf(frame, HEADROOM, length) }] : [] };
+	#change(change: StateChange): void {
+		this.command({ kind: 'change', change });
 	}
 
-	#claim(frame: DataView, ingress: number): boolean {
-		const address = claimedAddress(this.state, frame, HEADROOM, ingress);
-		const family = frame.getUint16(HEADROOM + 12) === 0x86dd ? 6 : 4;
-		return this.book.claim(ingress, addressText(frame, address, family), family);
+	/** Copies at once, where the real one keeps pointers until it is flushed: who changes a frame too early is caught elsewhere. */
+	#sink(): FrameSink {
+		return {
+			full: false,
+			add: ({ frame }, at, length, edge) => this.#sent.push({ edge, frame: copyOf(frame, at, length) }),
+			flush: () => undefined,
+		};
 	}
 
-	#answer(frame: DataView): Uint8Array {
-		const length = this.#answerer.answer(this.state, frame, HEADROOM);
-		return copyOf(this.#answerer.region.frame, this.#answerer.at, length);
-	}
-
-	#copies(frame: DataView, length: number, ingress: number): Output[] {
-		if (!isGroupDestination(frame, HEADROOM)) writeGroupMac(frame, HEADROOM);
-		const into = new Uint16Array(EDGES_MAX);
-		const count = fanout(this.state, frame, HEADROOM, ingress, into);
-		const edges = Array.from(into.subarray(0, count)).sort((a, b) => a - b);
-		const out = edges.map(edge => ({ edge, frame: copyOf(frame, HEADROOM, length) }));
-		if (!leavesForWire(ingress)) return out;
-		rewriteForWire(this.state, frame, HEADROOM);
-		return [{ edge: EDGE_WIRE, frame: copyOf(frame, HEADROOM, length) }, ...out];
+	#taken(): Output[] {
+		return this.#sent.sort((a, b) => a.edge - b.edge);
 	}
 }
+
+type Request = SlowPathCommand extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
+
+const nowhere = { setInterface: () => undefined };
 
 function memoryWith(bytes: Uint8Array, partial: boolean): DataView {
 	const memory = new Uint8Array(HEADROOM + bytes.length);

@@ -12,7 +12,7 @@ const factor = Number(process.env.TEST_RUNS ?? 1);
 /** Checks a property in `runs` cases; what fails is shrunk, and shown with seed and path. */
 export function check<Values>(t: ExecutionContext, property: fc.IProperty<Values>, runs = 200): void {
 	t.log(`TEST_SEED=${seed}`);
-	fc.assert(property, { seed, numRuns: Math.ceil(runs * factor) });
+	fc.assert(property, { seed, numRuns: Math.ceil(runs * factor), includeErrorInReport: true });
 	t.pass();
 }
 

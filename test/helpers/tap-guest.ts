@@ -39,9 +39,14 @@ export class FrameEnd {
 	readonly fd: number;
 	readonly #poll: PollSet;
 	readonly #again: Received[] = [];
+	/** Frames that came and were not heard. */
+	overheard = 0;
+	readonly #overhears: (frame: Buffer) => boolean;
 
-	constructor(fd: number) {
+	/** @param overhears frames that are as if they had never come. */
+	constructor(fd: number, overhears: (frame: Buffer) => boolean = () => false) {
 		this.fd = fd;
+		this.#overhears = overhears;
 		this.#poll = new PollSet(fd);
 	}
 
@@ -78,10 +83,12 @@ export class FrameEnd {
 		for (;;) {
 			const length = this.#read();
 			if (length > 0) {
-				return {
-					vnet: Buffer.from(scratch.subarray(0, VNET_HEADER)),
-					frame: Buffer.from(scratch.subarray(VNET_HEADER, length)),
-				};
+				const frame = Buffer.from(scratch.subarray(VNET_HEADER, length));
+				if (this.#overhears(frame)) {
+					this.overheard++;
+					continue;
+				}
+				return { vnet: Buffer.from(scratch.subarray(0, VNET_HEADER)), frame };
 			}
 			const left = deadline - performance.now();
 			if (left <= 0) return undefined;

@@ -1,7 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { AddressBook } from '../../src/datapath/address-book.js';
+import { AddressBook, GRANTED } from '../../src/datapath/address-book.js';
 import { keyOf } from '../../src/datapath/address-key.js';
+import { dropReasons } from '../../src/datapath/verdict.js';
 import { hex } from '../helpers/describe.js';
 import { octets } from '../helpers/frames.js';
 import { NaiveBook } from '../helpers/naive-book.js';
@@ -20,6 +21,7 @@ const pool = [
 	'2001:db8::2',
 ];
 const addresses = fc.constantFrom(...pool);
+const seconds = fc.integer({ min: 1, max: 9 });
 const edges = fc.integer({ min: 2, max: 4 });
 
 const commands = fc.array(
@@ -27,6 +29,10 @@ const commands = fc.array(
 		fc.record({ kind: fc.constant('claim' as const), edge: edges, address: addresses }),
 		fc.record({ kind: fc.constant('claim' as const), edge: edges, address: addresses }),
 		fc.record({ kind: fc.constant('assign' as const), edge: edges, address: addresses }),
+		fc.record({ kind: fc.constant('lease' as const), edge: edges, address: addresses, seconds }),
+		fc.record({ kind: fc.constant('gateways' as const), addresses: fc.subarray(pool, { maxLength: 2 }) }),
+		fc.record({ kind: fc.constant('foreign' as const), address: addresses, seconds }),
+		fc.record({ kind: fc.constant('expire' as const), seconds }),
 		fc.record({ kind: fc.constant('release' as const), address: addresses }),
 		fc.record({ kind: fc.constant('releaseAll' as const), edge: edges }),
 		fc.record({ kind: fc.constant('host' as const), addresses: fc.subarray(pool) }),
@@ -46,11 +52,11 @@ test('the address book decides as the slow model does, and what it says adds up 
 				const model = new NaiveBook(quota);
 				const said = new Map<string, number>();
 				const book = new AddressBook(({ address, edge }, change) => {
-					if (change === 'removed' && said.get(address) !== edge)
+					if (change !== 'added' && said.get(address) !== edge)
 						throw new Error(`${address} was not ${edge}'s`);
 					if (change === 'added' && said.has(address)) throw new Error(`${address} was not free`);
 					if (change === 'added') said.set(address, edge);
-					else said.delete(address);
+					if (change === 'removed') said.delete(address);
 				}, quota);
 				for (const command of list) {
 					const [mine, theirs] = obey(book, model, command);
@@ -67,6 +73,10 @@ test('the address book decides as the slow model does, and what it says adds up 
 	);
 });
 
+function reason(verdict: number): string {
+	return verdict === GRANTED ? '' : (dropReasons[-verdict] as string);
+}
+
 type Command = (typeof commands extends fc.Arbitrary<infer List> ? List : never) extends (infer One)[]
 	? One
 	: never;
@@ -78,9 +88,24 @@ function obey(book: AddressBook, model: NaiveBook, command: Command): [unknown, 
 	switch (command.kind) {
 		case 'claim':
 			return [
-				book.claim(command.edge, command.address, family(command.address)),
+				reason(book.claim(command.edge, command.address, family(command.address))),
 				model.claim(command.edge, digits(command.address)),
 			];
+		case 'lease':
+			return [
+				book.lease(command.edge, command.address, family(command.address), command.seconds),
+				model.lease(command.edge, digits(command.address), command.seconds),
+			];
+		case 'gateways':
+			model.gateways = command.addresses.map(digits);
+			return [book.setGateways(command.addresses), undefined];
+		case 'foreign':
+			return [
+				book.setForeign(command.address, command.seconds),
+				model.setForeign(digits(command.address), command.seconds),
+			];
+		case 'expire':
+			return [book.expire(command.seconds), model.expire(command.seconds)];
 		case 'assign':
 			return [
 				book.assign(command.edge, command.address, family(command.address)) === undefined,

@@ -155,7 +155,7 @@ test('the ring of the master misses nothing that the forwarder would want', t =>
 		fc.property(scenes(6), fc.integer({ min: 1, max: 4 }), ({ topology, events }, most) => {
 			const port = new PurePort(topology);
 			const guests = topology.addresses
-				.filter(({ edge, address }) => edge > 1 && port.book.holderOf(address)?.edge === edge)
+				.filter(({ edge, address }) => edge > 1 && port.state.ownerOf(address) === edge)
 				.map(({ address }) => keyOf(address));
 			const machine = load(masterRingFilter(guests, most));
 			try {

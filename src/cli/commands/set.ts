@@ -1,45 +1,51 @@
-/** `ipvtap set NAME …`: addresses of a slave; mode, flag and offload of a master. */
+/** `ipvtap set NAME …`: addresses and limits of a slave; mode, flag, offload and ageing of a master. */
 import { readConfig } from '../../config.js';
 import { parseAddress } from '../../control/addresses.js';
 import { askIfAny } from '../../control/autostart.js';
+import { parseLimits } from '../../control/limits.js';
 import type { Flag, Master, Mode, Slave } from '../../control/model.js';
 import { checkInterfaceName, checkSlaveName } from '../../control/names.js';
 import { IpvtapError } from '../../errors.js';
 import { print } from '../output.js';
-import { addressList, slavePath } from '../slave-text.js';
+import { addressList, limitList, slavePath } from '../slave-text.js';
 
 interface SetOptions {
 	json?: boolean;
 	ip?: string[];
+	limit?: string[];
 	mode?: Mode;
 	flag?: Flag;
 	offload?: string;
+	ageing?: number;
 }
 
 export async function set(
 	name: string,
-	{ json = false, ip, mode, flag, offload }: SetOptions,
+	{ json = false, ip, limit, mode, flag, offload, ageing }: SetOptions,
 ): Promise<void> {
-	const forMaster = { mode, flag, offload };
+	const forMaster = { mode, flag, offload, ageing };
 	const master = Object.values(forMaster).some(value => value !== undefined);
-	if (master === (ip !== undefined)) {
+	if (master === (ip !== undefined || limit !== undefined)) {
 		throw new IpvtapError(
 			'usage',
-			`ipvtap set: ${master ? '--ip is for slaves, the other options are for masters' : 'nothing to change is given'}`,
+			`ipvtap set: ${master ? '--ip and --limit are for slaves, the other options are for masters' : 'nothing to change is given'}`,
 			{
-				hint: 'a slave: --ip +A, --ip -A; a master: --mode, --flag, --offload; see: ipvtap set --help',
+				hint: 'a slave: --ip +A, --ip -A, --limit KEY=VALUE; a master: --mode, --flag, --offload, --ageing; see: ipvtap set --help',
 			},
 		);
 	}
 	if (master) {
 		checkInterfaceName(name);
 		const changed = await change<Master>(name, `/v1/masters/${encodeURIComponent(name)}`, forMaster);
-		print(json, changed, `${name}: mode ${changed.mode}, flag ${changed.flag}, offload ${changed.offload}`);
+		const { mode: inMode, flag: withFlag, offload: by, ageing: after } = changed;
+		print(json, changed, `${name}: mode ${inMode}, flag ${withFlag}, offload ${by}, ageing ${after} s`);
 		return;
 	}
 	checkSlaveName(name);
-	const changed = await change<Slave>(name, slavePath(name), addressChange(ip ?? []));
-	print(json, changed, `${name}: ${addressList(changed)}`);
+	const wanted = { ...(ip && addressChange(ip)), limits: limit && parseLimits(limit) };
+	const changed = await change<Slave>(name, slavePath(name), wanted);
+	const text = limit === undefined ? '' : `, limits ${limitList(changed)}`;
+	print(json, changed, `${name}: ${addressList(changed)}${text}`);
 }
 
 /** `+A` adds, `-A` removes, and `A` without a sign makes a whole new list. */

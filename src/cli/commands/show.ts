@@ -5,7 +5,7 @@ import type { Master, Slave, SlaveStats } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { bytes, details, reasons } from '../format.js';
 import { print } from '../output.js';
-import { addressText, domainText, slavePath } from '../slave-text.js';
+import { addressText, domainText, limitList, slavePath } from '../slave-text.js';
 
 export async function show(name: string, { json = false }: { json?: boolean }): Promise<void> {
 	const found = await find(name);
@@ -40,8 +40,9 @@ function slaveText(slave: Slave): string {
 		],
 		['MAC', slave.mac],
 		['MTU', String(slave.mtu)],
-		['addresses', slave.addresses.map(addressText).join(', ') || 'none yet'],
+		['addresses', slave.addresses.map(entry => addressText(entry)).join(', ') || 'none yet'],
 		['learning', slave.learn ? 'on' : 'off'],
+		['limits', limitList(slave)],
 		...statsEntries(slave.stats),
 		['QEMU', slave.qemuArgs.join(' ')],
 	]);
@@ -54,6 +55,7 @@ function masterText(master: Master): string {
 		['mode', master.mode],
 		['flag', master.flag],
 		['offload', master.offload + (master.offloadDetail ? ` (${master.offloadDetail})` : '')],
+		['ageing', `${master.ageing} s`],
 		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
 		['MAC', master.mac],
 		['MTU', String(master.mtu)],

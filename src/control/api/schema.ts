@@ -2,10 +2,13 @@
 import { z } from 'zod';
 import { limits } from '../../config.js';
 import { IpvtapError } from '../../errors.js';
+import { limitsBody } from '../limits-schema.js';
 import { domainStates, flags, modes } from '../model.js';
 import { quote } from '../names.js';
 
 const offload = z.string().min(1).max(4096);
+/** Seconds; a day is as good as for ever. */
+const ageing = z.int().min(1).max(86_400);
 const addresses = z.array(z.string().max(100)).max(limits.addressesPerSlave);
 
 /** `PUT /v1/masters/:name`; what is left out has its default, or stays as it is. */
@@ -15,6 +18,7 @@ export const masterBody = z.strictObject({
 	offload: offload.optional(),
 	host: z.boolean().optional(),
 	backlogFrames: z.int().min(1).max(1_000_000).optional(),
+	ageing: ageing.optional(),
 });
 
 /** `PATCH /v1/masters/:name`. */
@@ -22,6 +26,7 @@ export const masterChange = z.strictObject({
 	mode: z.enum(modes).optional(),
 	flag: z.enum(flags).optional(),
 	offload: offload.optional(),
+	ageing: ageing.optional(),
 });
 
 /**
@@ -36,6 +41,7 @@ export const slaveBody = z.strictObject({
 	queues: z.int().min(1).max(limits.queues).optional(),
 	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
 	ephemeral: z.boolean().optional(),
+	limits: limitsBody.optional(),
 	domain: z.strictObject({ name: z.string().min(1).max(255), uuid: z.string().max(36) }).optional(),
 });
 
@@ -59,20 +65,22 @@ export const domainBody = z.strictObject({
 				vhost: z.boolean().exactOptional(),
 				alias: z.string().max(255).exactOptional(),
 				present: z.boolean(),
+				limits: limitsBody.exactOptional(),
 			}),
 		)
 		.max(64),
 });
 
 /**
- * `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove; or libvirt's
- * name for the NIC, once it is known.
+ * `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove; limits to change;
+ * or libvirt's name for the NIC, once it is known.
  */
 export const slaveChange = z
 	.strictObject({
 		addresses: addresses.optional(),
 		add: addresses.optional(),
 		remove: addresses.optional(),
+		limits: limitsBody.optional(),
 		alias: z.string().max(255).optional(),
 	})
 	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {

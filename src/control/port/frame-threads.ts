@@ -5,7 +5,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import type { BookOrigin } from '../../datapath/address-book.js';
+import type { BookChange, BookOrigin } from '../../datapath/address-book.js';
 import { COUNTERS_BYTES, type Counters } from '../../datapath/counters.js';
 import {
 	type Command,
@@ -36,15 +36,23 @@ export interface AddressReport {
 	edge: number;
 	address: string;
 	origin: BookOrigin;
-	change: 'added' | 'removed';
+	change: BookChange;
 	/** Milliseconds since 1970. */
 	expires?: number;
+}
+
+export interface DuplicateReport {
+	edge: number;
+	address: string;
+	/** Of the other machine. */
+	mac: string;
 }
 
 type Request = Command extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
 
 export class FrameThreads extends EventEmitter<{
 	address: [AddressReport];
+	duplicate: [DuplicateReport];
 	failed: [IpvtapError];
 	jammed: [RingName];
 }> {
@@ -118,6 +126,31 @@ export class FrameThreads extends EventEmitter<{
 		return this.#request({ kind: 'host-addresses', addresses });
 	}
 
+	/** No guest may claim these. */
+	setGateways(addresses: string[]): Promise<void> {
+		return this.#request({ kind: 'gateways', addresses });
+	}
+
+	/** Gives back what a slave had learned, or been leased until `expires` (milliseconds since 1970), if it is still free. */
+	restore(edge: number, address: string, expires?: number): Promise<void> {
+		return this.#request({ kind: 'restore', edge, address, ...(expires === undefined ? {} : { expires }) });
+	}
+
+	/** Says whether there is a guest behind a slave's TAP. */
+	setLive(edge: number, live: boolean): Promise<void> {
+		return this.#request({ kind: 'live', edge, live });
+	}
+
+	/** Makes every address known to the LAN again. */
+	announce(): Promise<void> {
+		return this.#request({ kind: 'announce' });
+	}
+
+	/** @param milliseconds that a learned address is believed in. */
+	setAge(milliseconds: number): Promise<void> {
+		return this.#request({ kind: 'age', milliseconds });
+	}
+
 	/** Has a socket from `openReceiver` read in a ring's place; it is closed with the threads. */
 	async replaceRing(ring: RingName, fd: number): Promise<void> {
 		this.#receivers.push(fd);
@@ -154,6 +187,10 @@ export class FrameThreads extends EventEmitter<{
 	#hear(report: Report): void {
 		if (report.kind === 'address') {
 			this.emit('address', report);
+			return;
+		}
+		if (report.kind === 'duplicate') {
+			this.emit('duplicate', report);
 			return;
 		}
 		const waiting = this.#waiting.get(report.id);

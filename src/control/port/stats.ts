@@ -19,6 +19,7 @@ export function edgeStats(edge: EdgeCounters, device: LinkCounter): SlaveStats {
 	stats.tx = edge.in;
 	stats.queued = edge.queued;
 	addDrops(stats, edge);
+	count(stats, 'limit-rx', edge.rxLimited);
 	count(stats, 'receiver-full', device.dropped);
 	return stats;
 }
@@ -31,7 +32,10 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 		total.tx = edge.out;
 	}
 	total.queued += edge.queued;
-	addDrops(total, edge);
+	// By receiver, so that the copies that were refused are among them.
+	const { 'limit-rx': _, ...drops } = edge.drops;
+	addDrops(total, { ...edge, drops });
+	count(total, 'limit-rx', edge.rxLimited);
 }
 
 /** Adds what an offload dealt with of a slave's frames. */

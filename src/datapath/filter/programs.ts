@@ -63,7 +63,12 @@ export function masterRingFilter(addresses: readonly AddressKey[], most = 250): 
 		loadByte(0),
 		...ifSet(1, TAKE),
 		loadHalf(ETH_TYPE),
-		...ifEqual(ETHERTYPE_ARP, [loadWord(ARP_TARGET), ...ipv4]),
+		...ifEqual(ETHERTYPE_ARP, [
+			loadWord(ARP_TARGET),
+			// Answers to probes name nobody.
+			...ifEqual(0, TAKE),
+			...ipv4,
+		]),
 		...ifEqual(ETHERTYPE_IPV4, [
 			// DHCP replies go to an address that nobody has yet. A load past a frame's end would end the program.
 			loadLength(),

@@ -21,7 +21,17 @@ import {
 	isEthernetArp,
 } from '../../wire/ip.js';
 import type { PortState } from '../port-state.js';
-import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_ANSWER, SLOW_CLAIM } from '../verdict.js';
+import {
+	drop,
+	EDGE_HOST,
+	EDGE_SLAVES,
+	EDGE_WIRE,
+	IGNORE,
+	SLOW_ANSWER,
+	SLOW_CLAIM,
+	SLOW_CONFLICT,
+	SLOW_REFRESH,
+} from '../verdict.js';
 import { canClaim4 } from './claim.js';
 import { slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
 
@@ -52,6 +62,7 @@ export function arpFromSlave(
 	const owner = probe ? targetOwner : state.ipv4.find(sender);
 	if (owner === EDGE_WIRE) return canClaim4(state, edge, claimed) ? SLOW_CLAIM : DROP_ARP_SPOOF;
 	if (owner !== edge && !probe) return DROP_ARP_SPOOF;
+	if (operation === ARP_REPLY && target === 0 && isToMaster(state, frame, at)) return SLOW_REFRESH;
 
 	if (targetOwner === EDGE_WIRE || targetOwner === edge) return toWire(state, frame, at);
 	const reach = slaveReach(state, edge, targetOwner);
@@ -65,10 +76,12 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	const arp = at + ETHERNET_HEADER;
 	if (!isEthernetArp(frame, arp, length - ETHERNET_HEADER)) return IGNORE;
 	const group = isGroupDestination(frame, at);
-	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (!group && !isToMaster(state, frame, at)) return IGNORE;
 	const target = frame.getInt32(arp + ARP_TARGET_IP);
 	const owner = state.ipv4.find(target);
 	const sender = frame.getInt32(arp + ARP_SENDER_IP);
+	const isAnswer = target === 0 && frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
+	if ((group || owner >= EDGE_SLAVES || isAnswer) && isConflict(state, frame, arp)) return SLOW_CONFLICT;
 	if (owner >= EDGE_SLAVES) {
 		// A reflected probe comes from 0.0.0.0; whose it was, only its target can tell.
 		const verdict = wireToOwner(state, frame, at, owner, sender === 0 ? owner : state.ipv4.find(sender));
@@ -78,6 +91,29 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	// Announcements and broadcast replies correct everybody's neighbour table (RFC 5227, 3): failover needs them.
 	const announces = sender === target || frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
 	return group && announces && sender !== 0 ? wireToGroup(state, frame, at, state.ipv4.find(sender)) : IGNORE;
+}
+
+/** The slave that ARP from somebody with its address, or another's, goes to: whose target it is, or whose address. */
+export function conflictReceiver(state: PortState, frame: DataView, at: number): number {
+	const arp = at + ETHERNET_HEADER;
+	const owner = state.ipv4.find(frame.getInt32(arp + ARP_TARGET_IP));
+	const edge = owner >= EDGE_SLAVES ? owner : state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP));
+	if (edge < EDGE_SLAVES) return EDGE_WIRE;
+	writeReceiver(state, frame, at, edge);
+	receiverInTarget(state, frame, arp, edge);
+	return edge;
+}
+
+/** Whether somebody else says that he has an address of a slave's. */
+function isConflict(state: PortState, frame: DataView, arp: number): boolean {
+	return (
+		state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP)) >= EDGE_SLAVES &&
+		!macEquals(frame, arp + ARP_SENDER_MAC, state.masterHigh, state.masterLow)
+	);
+}
+
+function isToMaster(state: PortState, frame: DataView, at: number): boolean {
+	return macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow);
 }
 
 /** MAC-NAT outwards: the sender, in both places, becomes the master. */

@@ -14,6 +14,7 @@
  * allocates, or waits for another thread.
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { monotonicMs } from '../../sys/clock.js';
 import { clearEvent, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
@@ -87,14 +88,17 @@ export class Forwarder {
 	constructor(setup: ForwarderSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed);
+		this.#state = new PortState(shared.seed, monotonicMs);
 		this.#interfaces = new AddressTable(1, shared.seed);
 		this.#slaves = { source: new RingReader(setup.slaves), fromMaster: false, taken: false, jammed: false };
 		this.#master = { source: new RingReader(setup.master), fromMaster: true, taken: false, jammed: false };
 		this.#poll = this.#pollSet();
 		this.#counters = new Float64Array(shared.forwarderCounters);
 		this.#slowPathCounters = new Float64Array(shared.slowPathCounters);
-		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters);
+		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters, {
+			rx: this.#state.limits.rx,
+			others: this.#slowPathCounters,
+		});
 		const backlog = viewOf(shared.backlogAddress, BACKLOG_BYTES);
 		this.#backlog = new Backlog(
 			regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes: backlog }),
@@ -146,6 +150,7 @@ export class Forwarder {
 	#breathe(intake: Intake): number {
 		const { source } = intake;
 		let count = 0;
+		this.#state.limits.clock.expire();
 		while (count < BATCH && source.next()) {
 			count++;
 			const ingress = this.#ingressOf(intake);
@@ -197,7 +202,10 @@ export class Forwarder {
 		const { length } = ring;
 		(counters[entry + IN_PACKETS] as number)++;
 		(counters[entry + IN_BYTES] as number) += length;
-		const verdict = decide(this.#state, ring, ingress);
+		// Before it is looked at: a guest that sends too much must not cost more than a look at its bucket.
+		const verdict = this.#state.limits.tx.take(ingress, length)
+			? decide(this.#state, ring, ingress)
+			: DROP_LIMIT_TX;
 		if (verdict < 0) (counters[entry + DROPS - verdict] as number)++;
 		else if (verdict < EDGES_MAX) this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
 		else if (verdict === IGNORE) {
@@ -207,14 +215,16 @@ export class Forwarder {
 	}
 
 	#enqueue(ring: FrameSource, ingress: number): void {
-		const verdict = this.#backlog.push(
-			ring.region.frame,
-			ring.at,
-			ring.length,
-			ingress,
-			this.#counters,
-			this.#slowPathCounters,
-		);
+		const verdict = this.#state.limits.slow.take(ingress, 1)
+			? this.#backlog.push(
+					ring.region.frame,
+					ring.at,
+					ring.length,
+					ingress,
+					this.#counters,
+					this.#slowPathCounters,
+				)
+			: DROP_SLOW_BUDGET;
 		if (verdict === QUEUED) this.#queued = true;
 		else (this.#counters[ingress * STRIDE + DROPS - verdict] as number)++;
 	}
@@ -259,6 +269,8 @@ export class Forwarder {
 const DROP_TRUNCATED = drop('truncated');
 const DROP_VLAN = drop('vlan');
 const DROP_BAD_VNET_HEADER = drop('bad-vnet-header');
+const DROP_LIMIT_TX = drop('limit-tx');
+const DROP_SLOW_BUDGET = drop('slow-budget');
 
 /** What the ring says about a frame comes before what the frame says about itself. */
 function decide(state: PortState, ring: FrameSource, ingress: number): number {

@@ -2,8 +2,6 @@
  * ARP replies and neighbour advertisements in the host's name. The host's stack can't give them: the address is
  * on the master, and Linux answers ND only on the device that has it, and ARP there only if `arp_ignore` lets it.
  */
-import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
-import { pseudoHeader6, sumOf } from '../../wire/checksum.js';
 import {
 	ETH_DESTINATION,
 	ETH_SOURCE,
@@ -22,40 +20,27 @@ import {
 	ARP_TARGET_MAC,
 	IPV6_DESTINATION,
 	IPV6_HEADER,
-	IPV6_HOP_LIMIT,
-	IPV6_NEXT_HEADER,
-	IPV6_PAYLOAD_LENGTH,
 	IPV6_SOURCE,
 	isUnspecified6,
-	PROTOCOL_ICMPV6,
 } from '../../wire/ip.js';
-import {
-	ICMPV6_CHECKSUM,
-	ND_FLAGS,
-	ND_TARGET,
-	NEIGHBOUR_ADVERTISEMENT,
-	OPTION_TARGET_LINK_LAYER,
-} from '../../wire/ndp.js';
+import { ND_FLAGS, ND_TARGET, NEIGHBOUR_ADVERTISEMENT } from '../../wire/ndp.js';
 import type { PortState } from '../port-state.js';
-import { type Region, regionOf } from '../transmit.js';
+import { finishAdvertisement, writeAllNodes } from './neighbour-frames.js';
 
-export class Answerer {
-	readonly #memory: Mapping = mapShared(4096);
-	/** Where the answer lies until the next one is made. */
-	readonly region: Region = regionOf(this.#memory);
-	readonly at = 32;
-
-	/** Makes the answer to the request at `at` of `request`. @returns its length in bytes. */
-	answer(state: PortState, request: DataView, at: number): number {
-		// The virtio header in front of the answer stays zero for ever: nothing is left to be done.
-		return request.getUint16(at + ETH_TYPE) === ETHERTYPE_ARP
-			? arpReply(state, request, at, this.region.frame, this.at)
-			: advertisement(state, request, at, this.region.frame, this.at);
-	}
-
-	close(): void {
-		unmap(this.#memory);
-	}
+/**
+ * Writes the answer to the request at `at` of `request` to `to` of `frame`; the virtio header in front of it is the
+ * caller's. @returns its length in bytes.
+ */
+export function writeAnswer(
+	state: PortState,
+	request: DataView,
+	at: number,
+	frame: DataView,
+	to: number,
+): number {
+	return request.getUint16(at + ETH_TYPE) === ETHERTYPE_ARP
+		? arpReply(state, request, at, frame, to)
+		: advertisement(state, request, at, frame, to);
 }
 
 /** RFC 826: sender and target change places. */
@@ -86,30 +71,15 @@ function advertisement(state: PortState, request: DataView, at: number, frame: D
 	const fromNobody = isUnspecified6(request, asked + IPV6_SOURCE);
 	ethernet(state, request, at, frame, to);
 	if (fromNobody) writeMac(frame, to + ETH_DESTINATION, 0x3333, 1);
-	frame.setUint32(ip, 0x60000000);
-	frame.setUint16(ip + IPV6_PAYLOAD_LENGTH, ADVERTISEMENT);
-	frame.setUint8(ip + IPV6_NEXT_HEADER, PROTOCOL_ICMPV6);
-	frame.setUint8(ip + IPV6_HOP_LIMIT, 255);
 	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, ip + IPV6_SOURCE);
 	if (fromNobody) writeAllNodes(frame, ip + IPV6_DESTINATION);
 	else copy16(request, asked + IPV6_SOURCE, frame, ip + IPV6_DESTINATION);
 	frame.setUint32(icmp, NEIGHBOUR_ADVERTISEMENT << 24);
 	frame.setUint32(icmp + ND_FLAGS, fromNobody ? FLAG_OVERRIDE : FLAG_SOLICITED | FLAG_OVERRIDE);
 	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, icmp + ND_TARGET);
-	frame.setUint16(icmp + 24, (OPTION_TARGET_LINK_LAYER << 8) | 1);
-	writeMac(frame, icmp + 26, state.masterHigh, state.masterLow);
-	const sum = sumOf(
-		frame,
-		icmp,
-		ADVERTISEMENT,
-		pseudoHeader6(frame, ip + IPV6_SOURCE, ADVERTISEMENT, PROTOCOL_ICMPV6),
-	);
-	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);
-	return ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT;
+	return finishAdvertisement(state, frame, to);
 }
 
-/** An advertisement with its target link-layer address option, bytes. */
-const ADVERTISEMENT = 32;
 const FLAG_SOLICITED = 0x40000000;
 const FLAG_OVERRIDE = 0x20000000;
 
@@ -126,11 +96,4 @@ function ethernet(state: PortState, request: DataView, at: number, frame: DataVi
 
 function copy16(from: DataView, fromAt: number, to: DataView, toAt: number): void {
 	for (let offset = 0; offset < 16; offset += 4) to.setInt32(toAt + offset, from.getInt32(fromAt + offset));
-}
-
-/** ff02::1 */
-function writeAllNodes(frame: DataView, at: number): void {
-	for (let offset = 0; offset < 16; offset += 4) frame.setInt32(at + offset, 0);
-	frame.setUint16(at, 0xff02);
-	frame.setUint8(at + 15, 1);
 }

@@ -7,6 +7,7 @@ import { pseudoHeader6, sumOf } from '../../wire/checksum.js';
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
 import { IPV6_HEADER, IPV6_PAYLOAD_LENGTH, IPV6_SOURCE, PROTOCOL_ICMPV6 } from '../../wire/ip.js';
 import { ICMPV6_CHECKSUM, ndOptionsAt, ndType, ROUTER_ADVERTISEMENT } from '../../wire/ndp.js';
+import { checksumIsPartial } from '../../wire/vnet-header.js';
 
 /** The frame's headers are known to be whole. */
 export function isRouterAdvertisement(frame: DataView, at: number): boolean {
@@ -27,6 +28,8 @@ export function clearAutonomous(frame: DataView, at: number): void {
 		if (frame.getUint8(option) === OPTION_PREFIX) frame.setUint8(flags, frame.getUint8(flags) & ~AUTONOMOUS);
 		option += frame.getUint8(option + 1) << 3;
 	}
+	// Left to whoever sends at last, it holds the pseudo-header alone, and that hasn't changed.
+	if (checksumIsPartial(frame, at)) return;
 	frame.setUint16(icmp + ICMPV6_CHECKSUM, 0);
 	const sum = sumOf(frame, icmp, length, pseudoHeader6(frame, ip + IPV6_SOURCE, length, PROTOCOL_ICMPV6));
 	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);

@@ -1,5 +1,5 @@
 /**
- * Theory of operation. The slow path takes frames off the backlog, one at a time, and does what needs thought:
+ * Theory of operation. The slow path is handed the frames that need thought, one at a time:
  *
  *   claim    the source is nobody's: the address book decides, and if the slave owns it now, decide again
  *   dhcp     requests get the master's MAC inside, replies go by transaction id and make leases
@@ -7,31 +7,46 @@
  *   fan out  a copy for each edge on this machine that gets one, then, rewritten, one for the wire
  *
  * It owns the address book; what changes there goes to the forwarder and to control. Copies point at the one
- * frame in the backlog, so a broadcast to a hundred slaves is a hundred iovecs and no copying. The wire's copy
- * is rewritten in place, after the others have been sent.
+ * frame where it lies, so a broadcast to a hundred slaves is a hundred iovecs and no copying. The wire's copy
+ * is rewritten in place, after the others have been sent. It has no thread, no socket and no clock of its own:
+ * thread.ts gives it those, and tests give it others.
  */
-import { receiveMessageOnPort } from 'node:worker_threads';
-import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
-import { viewOf } from '../../sys/memory.js';
-import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
-import { IPV4_DESTINATION } from '../../wire/ip.js';
-import { AddressBook, type BookEntry } from '../address-book.js';
+import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
+import {
+	ETH_SOURCE,
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_ARP,
+	ETHERTYPE_IPV6,
+	formatMac,
+	isGroupDestination,
+	macEquals,
+} from '../../wire/ethernet.js';
+import {
+	ARP_SENDER_IP,
+	ARP_SENDER_MAC,
+	IPV4_DESTINATION,
+	IPV4_SOURCE,
+	IPV6_HEADER,
+	IPV6_PAYLOAD_LENGTH,
+	IPV6_SOURCE,
+} from '../../wire/ip.js';
+import {
+	linkLayerOption,
+	ND_TARGET,
+	NEIGHBOUR_ADVERTISEMENT,
+	ndType,
+	OPTION_TARGET_LINK_LAYER,
+} from '../../wire/ndp.js';
+import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
 import { addressText, keyOf } from '../address-key.js';
-import { applyChange } from '../apply-change.js';
 import { type Counters, DROPS, IGNORED, REPLICATED, STRIDE } from '../counters.js';
+import { conflictReceiver } from '../forward/arp.js';
 import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
-import {
-	type Command,
-	DOORBELL_FORWARDER,
-	DOORBELL_SLOW_PATH,
-	type ForwarderMessage,
-	type Report,
-	type SlowPathSetup,
-	type StateChange,
-} from '../messages.js';
-import { PortState } from '../port-state.js';
-import { COPY, type Region, regionOf, TransmitBatch } from '../transmit.js';
+import type { Command, Report, StateChange } from '../messages.js';
+import type { PortState } from '../port-state.js';
+import { COPY, type Region, regionOf } from '../transmit.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -41,241 +56,280 @@ import {
 	IGNORE,
 	SLOW_ANSWER,
 	SLOW_CLAIM,
+	SLOW_CONFLICT,
 	SLOW_DHCP,
+	SLOW_FANOUT,
+	SLOW_REFRESH,
 } from '../verdict.js';
-import { Answerer } from './answer.js';
-import { BACKLOG_BYTES, Backlog } from './backlog.js';
+import { Addresses } from './addresses.js';
+import { writeAnswer } from './answer.js';
 import { leaseOf, releasedAddress } from './dhcp-lease.js';
 import { DhcpNat } from './dhcp-nat.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { writeGroupMac } from './group-mac.js';
+import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
 import { rewriteForWire } from './rewrite.js';
 import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
 
-const BATCH = 256;
 const DROP_IP_SPOOF = drop('ip-spoof');
 const DROP_UNKNOWN_DESTINATION = drop('unknown-destination');
 
+/** Where frames leave: a TransmitBatch, or what stands in for one. */
+export interface FrameSink {
+	readonly full: boolean;
+	/** The frame stays as it is until `flush`. @param ingress edge that it came from, or COPY. */
+	add(region: Region, at: number, length: number, edge: number, ingress: number): void;
+	flush(): void;
+}
+
+export interface SlowPathOptions {
+	/** Its own copy of the port's state; nobody else may change it. */
+	state: PortState;
+	counters: Counters;
+	sink: FrameSink;
+	/** Milliseconds since 1970; must not go back. */
+	now: () => number;
+	/** Takes a change to whoever follows, this port's own `state` included. */
+	change: (change: StateChange) => void;
+	report: (report: Report) => void;
+	quota?: Quota;
+}
+
+/** What control may ask of the slow path itself; threads end, and rings are replaced, elsewhere. */
+export type SlowPathCommand = Exclude<Command, { kind: 'stop' | 'replace-ring' }>;
+
 export class SlowPath {
-	readonly #setup: SlowPathSetup;
+	readonly #options: SlowPathOptions;
 	readonly #state: PortState;
-	readonly #book: AddressBook;
-	readonly #region: Region;
-	readonly #backlog: Backlog;
-	readonly #transmit: TransmitBatch;
-	readonly #answerer = new Answerer();
-	readonly #dhcp = new DhcpNat();
-	/** When the next lease ends, milliseconds since 1970. */
-	#nextExpiry: number | undefined;
+	readonly #addresses: Addresses;
+	readonly #sink: FrameSink;
 	readonly #counters: Counters;
-	readonly #doorbells: Int32Array;
+	readonly #memory: Mapping = mapShared(4096);
+	/** Where a frame that ipvtap itself says lies until the next one; the virtio header in front of it stays zero. */
+	readonly #own: Region = regionOf(this.#memory);
+	readonly #dhcp = new DhcpNat();
 	readonly #receivers = new Uint16Array(EDGES_MAX);
-	#stopped = false;
 
-	constructor(setup: SlowPathSetup) {
-		const { shared } = setup;
-		this.#setup = setup;
-		this.#state = new PortState(shared.seed);
-		this.#book = new AddressBook((entry, change) => this.#addressChanged(entry, change));
-		const bytes = viewOf(shared.backlogAddress, BACKLOG_BYTES);
-		this.#region = regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes });
-		this.#backlog = new Backlog(this.#region, new Int32Array(shared.backlogControl), shared.backlogFrames);
-		this.#counters = new Float64Array(shared.slowPathCounters);
-		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters);
-		this.#doorbells = new Int32Array(shared.doorbells);
+	constructor(options: SlowPathOptions) {
+		this.#options = options;
+		this.#state = options.state;
+		this.#counters = options.counters;
+		this.#sink = options.sink;
+		const { now, report, quota } = options;
+		this.#addresses = new Addresses({
+			now,
+			changed: (entry, change) => this.#addressChanged(entry, change),
+			duplicate: ({ edge, address }, mac) => report({ kind: 'duplicate', edge, address, mac }),
+			say: (address, what) => this.#say(address, what),
+			ask: (address, edge) => this.#ask(address, edge),
+			...(quota === undefined ? {} : { quota }),
+		});
 	}
 
-	/** Works until told to stop. */
-	run(): void {
-		const event = this.#setup.shared.slowPathEvent;
-		const poll = new PollSet(event);
-		while (!this.#stopped) {
-			if (Atomics.load(this.#doorbells, DOORBELL_SLOW_PATH) !== 0) {
-				this.#listen();
-				continue;
-			}
-			if (this.#work()) continue;
-			this.#backlog.setSleeping(true);
-			// Whoever queued or rang before it could see us asleep has not signalled: look once more.
-			if (!this.#backlog.peek() && Atomics.load(this.#doorbells, DOORBELL_SLOW_PATH) === 0) {
-				poll.wait(this.#expire());
-				clearEvent(event);
-			}
-			this.#backlog.setSleeping(false);
-		}
-		this.#transmit.close();
-		this.#answerer.close();
-		this.#dhcp.close();
-		this.#setup.commands.close();
-		this.#setup.forwarder.close();
-	}
-
-	/** @returns whether there was anything to do. */
-	#work(): boolean {
-		let count = 0;
-		while (count < BATCH && this.#backlog.peek()) {
-			count++;
-			this.#handle(this.#backlog.at, this.#backlog.length, this.#backlog.ingress);
-			this.#transmit.flush();
-			this.#backlog.shift(this.#counters);
-		}
-		return count > 0;
-	}
-
-	#handle(at: number, length: number, ingress: number): void {
-		const { frame } = this.#region;
+	/**
+	 * Takes a frame all the way. @returns what came of it in the end: a verdict, SLOW_… for what was copied,
+	 * answered or passed on rewritten.
+	 */
+	handle(region: Region, at: number, length: number, ingress: number): number {
+		const { frame } = region;
+		this.#state.limits.clock.expire();
 		let verdict = forward(this.#state, frame, at, length, ingress);
-		if (verdict === SLOW_CLAIM) {
-			this.#claim(frame, at, ingress);
-			verdict = forward(this.#state, frame, at, length, ingress);
-			// An advertisement claims its target after its source.
-			if (verdict === SLOW_CLAIM && this.#claim(frame, at, ingress)) {
-				verdict = forward(this.#state, frame, at, length, ingress);
-			}
-			if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
+		// An advertisement claims its target after its source.
+		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2; claims++) {
+			const refusal = this.#claim(frame, at, ingress);
+			verdict = refusal === GRANTED ? forward(this.#state, frame, at, length, ingress) : refusal;
 		}
-		if (verdict === SLOW_DHCP) verdict = this.#handleDhcp(at, length, ingress);
+		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
+		if (verdict === SLOW_DHCP) verdict = this.#handleDhcp(frame, at, length, ingress);
 		const entry = ingress * STRIDE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
 		if (verdict === IGNORE) (this.#counters[entry + IGNORED] as number)++;
 		else if (verdict < 0) (this.#counters[entry + DROPS - verdict] as number)++;
-		else if (verdict < EDGES_MAX) this.#transmit.add(this.#region, at, length, verdict, ingress);
+		else if (verdict < EDGES_MAX) this.#sink.add(region, at, length, verdict, ingress);
 		else {
 			(this.#counters[entry + REPLICATED] as number)++;
-			if (verdict === SLOW_DHCP) return;
-			if (verdict === SLOW_ANSWER) this.#answer(at, ingress);
-			else this.#fanOut(at, length, ingress);
+			if (verdict === SLOW_ANSWER) this.#answer(frame, at, ingress);
+			else if (verdict === SLOW_REFRESH) this.#addresses.proven(senderOf(frame, at));
+			else if (verdict === SLOW_CONFLICT) this.#conflict(region, at, length);
+			else if (verdict === SLOW_FANOUT) this.#fanOut(region, at, length, ingress);
 		}
+		return verdict;
 	}
 
-	#claim(frame: DataView, at: number, ingress: number): boolean {
-		const address = claimedAddress(this.#state, frame, at, ingress);
-		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
-		return this.#book.claim(ingress, addressText(frame, address, family), family);
-	}
-
-	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
-	#handleDhcp(at: number, length: number, ingress: number): number {
-		const { frame } = this.#region;
-		if (ingress >= EDGE_SLAVES) return this.#dhcpRequest(at, length, ingress);
-		const edge = this.#dhcp.reply(this.#state, frame, at, length);
-		if (edge === IGNORE) return ingress === EDGE_WIRE ? IGNORE : DROP_UNKNOWN_DESTINATION;
-		if (edge >= EDGE_SLAVES) this.#followLease(at, edge);
-		return edge;
-	}
-
-	/** Servers are on the wire, or the host itself; other guests aren't asked. */
-	#dhcpRequest(at: number, length: number, ingress: number): number {
-		const { frame } = this.#region;
-		const rewritten = this.#dhcp.request(this.#state, frame, at, length, ingress, performance.now());
-		if (rewritten < 0) return rewritten;
-		const destination = this.#state.ipv4.find(frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION));
-		const released = releasedAddress(frame, at);
-		if (released !== undefined && this.#book.holderOf(released)?.edge === ingress)
-			this.#book.release(released);
-		const { region, at: copyAt } = this.#dhcp;
-		if (destination !== EDGE_HOST) this.#transmit.add(region, copyAt, rewritten, EDGE_WIRE, COPY);
-		if (this.#state.host && (destination === EDGE_HOST || isGroupDestination(frame, at))) {
-			this.#transmit.add(region, copyAt, rewritten, EDGE_HOST, COPY);
-		}
-		return SLOW_DHCP;
-	}
-
-	#followLease(at: number, edge: number): void {
-		const { frame } = this.#region;
-		const lease = leaseOf(frame, at);
-		// A guest that isn't trusted with choosing its addresses gets none from a server either.
-		if (lease === undefined || this.#state.learns[edge] !== 1) return;
-		const expires = Date.now() + lease.seconds * 1000;
-		this.#book.lease(edge, lease.address, 4, expires);
-		if (this.#nextExpiry === undefined || expires < this.#nextExpiry) this.#nextExpiry = expires;
-	}
-
-	/** Takes back leases that have ended. @returns milliseconds until the next one ends, or -1. */
-	#expire(): number {
-		const now = Date.now();
-		if (this.#nextExpiry !== undefined && this.#nextExpiry <= now) this.#nextExpiry = this.#book.expire(now);
-		// `poll` counts in 32 bits; whoever wakes early looks again.
-		return this.#nextExpiry === undefined ? -1 : Math.min(this.#nextExpiry - now + 1, 0x7fffffff);
-	}
-
-	#answer(at: number, ingress: number): void {
-		const length = this.#answerer.answer(this.#state, this.#region.frame, at);
-		if (length > 0) this.#transmit.add(this.#answerer.region, this.#answerer.at, length, ingress, COPY);
-	}
-
-	#fanOut(at: number, length: number, ingress: number): void {
-		const { frame } = this.#region;
-		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
-		const count = fanout(this.#state, frame, at, ingress, this.#receivers);
-		if (!isRouterAdvertisement(frame, at)) {
-			this.#copyTo(count, at, length);
-		} else {
-			this.#copyTo(count, at, length, 1);
-			this.#transmit.flush();
-			clearAutonomous(frame, at);
-			this.#copyTo(count, at, length, 0);
-		}
-		if (!leavesForWire(ingress)) return;
-		this.#transmit.flush();
-		rewriteForWire(this.#state, frame, at);
-		this.#transmit.add(this.#region, at, length, EDGE_WIRE, COPY);
-	}
-
-	/** @param learns only to those slaves that may learn (1) or may not (0). */
-	#copyTo(count: number, at: number, length: number, learns?: number): void {
-		for (let index = 0; index < count; index++) {
-			const edge = this.#receivers[index] as number;
-			if (learns !== undefined && this.#state.learns[edge] !== learns) continue;
-			if (this.#transmit.full) this.#transmit.flush();
-			this.#transmit.add(this.#region, at, length, edge, COPY);
-		}
-	}
-
-	#listen(): void {
-		Atomics.store(this.#doorbells, DOORBELL_SLOW_PATH, 0);
-		for (;;) {
-			const received = receiveMessageOnPort(this.#setup.commands) as { message: Command } | undefined;
-			if (!received) return;
-			const { message } = received;
-			const error = this.#obey(message);
-			this.#report({ kind: 'reply', id: message.id, ...(error === undefined ? {} : { error }) });
-		}
-	}
-
-	#obey(command: Command): string | undefined {
+	/** @returns why it can't be, or undefined. */
+	obey(command: SlowPathCommand): string | undefined {
 		switch (command.kind) {
 			case 'change':
-				if (command.change.kind === 'slave-removed') {
-					this.#book.releaseAll(command.change.edge);
-					this.#dhcp.forget(command.change.edge);
-				}
 				this.#change(command.change);
 				return undefined;
 			case 'assign': {
 				const { address, edge } = command;
-				const holder = this.#book.assign(edge, address, keyOf(address).family);
+				const holder = this.#addresses.assign(edge, address);
 				return holder && `${address} belongs to ${holder.origin === 'host' ? 'the host' : 'another slave'}`;
 			}
 			case 'release':
-				if (this.#book.holderOf(command.address)?.edge === command.edge) this.#book.release(command.address);
+				this.#addresses.release(command.edge, command.address);
+				return undefined;
+			case 'restore':
+				this.#addresses.restore(command.edge, command.address, command.expires);
 				return undefined;
 			case 'host-addresses':
-				this.#book.setHost(command.addresses.map(address => ({ address, family: keyOf(address).family })));
+				this.#addresses.setHost(command.addresses);
 				return undefined;
-			case 'replace-ring':
-				this.#tellForwarder({ kind: 'replace-ring', ring: command.ring, fd: command.fd });
+			case 'gateways':
+				this.#addresses.setGateways(command.addresses);
 				return undefined;
-			case 'stop':
-				this.#stopped = true;
-				this.#tellForwarder({ kind: 'stop' });
+			case 'live':
+				this.#addresses.setLive(command.edge, command.live);
+				return undefined;
+			case 'announce':
+				this.#addresses.announceAll();
+				return undefined;
+			case 'age':
+				this.#addresses.setAge(command.milliseconds);
 				return undefined;
 		}
 	}
 
-	#addressChanged({ address, edge, origin, expires }: BookEntry, change: 'added' | 'removed'): void {
-		this.#change(change === 'added' ? { kind: 'assigned', address, edge } : { kind: 'released', address });
-		this.#report({
+	/** Does what is due. @returns milliseconds until something is again, or Infinity. */
+	tick(): number {
+		return this.#addresses.tick();
+	}
+
+	close(): void {
+		unmap(this.#memory);
+		this.#dhcp.close();
+	}
+
+	#change(change: StateChange): void {
+		if (change.kind === 'slave-removed') {
+			this.#addresses.releaseAll(change.edge);
+			this.#dhcp.forget(change.edge);
+		}
+		const { masterHigh, masterLow } = this.#state;
+		this.#options.change(change);
+		if (masterHigh !== this.#state.masterHigh || masterLow !== this.#state.masterLow)
+			this.#addresses.announceAll();
+	}
+
+	/** @returns GRANTED, or the verdict that drops the frame. */
+	#claim(frame: DataView, at: number, ingress: number): number {
+		const address = claimedAddress(this.#state, frame, at, ingress);
+		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
+		const detecting = address !== sourceAddress(frame, at);
+		const budget = this.#state.limits.learn;
+		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
+	}
+
+	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
+	#handleDhcp(frame: DataView, at: number, length: number, ingress: number): number {
+		if (ingress >= EDGE_SLAVES) return this.#dhcpRequest(frame, at, length, ingress);
+		const edge = this.#dhcp.reply(this.#state, frame, at, length);
+		if (edge === IGNORE) return ingress === EDGE_WIRE ? IGNORE : DROP_UNKNOWN_DESTINATION;
+		if (edge >= EDGE_SLAVES) this.#followLease(frame, at, edge);
+		return edge;
+	}
+
+	/** Servers are on the wire, or the host itself; other guests aren't asked. */
+	#dhcpRequest(frame: DataView, at: number, length: number, ingress: number): number {
+		const rewritten = this.#dhcp.request(this.#state, frame, at, length, ingress, this.#options.now());
+		if (rewritten < 0) return rewritten;
+		const destination = this.#state.ipv4.find(frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION));
+		const released = releasedAddress(frame, at);
+		if (released !== undefined) this.#addresses.release(ingress, released);
+		const { region, at: copyAt } = this.#dhcp;
+		if (destination !== EDGE_HOST) this.#sink.add(region, copyAt, rewritten, EDGE_WIRE, COPY);
+		if (this.#state.host && (destination === EDGE_HOST || isGroupDestination(frame, at))) {
+			this.#sink.add(region, copyAt, rewritten, EDGE_HOST, COPY);
+		}
+		return SLOW_DHCP;
+	}
+
+	#followLease(frame: DataView, at: number, edge: number): void {
+		const lease = leaseOf(frame, at);
+		// A guest that isn't trusted with choosing its addresses gets none from a server either.
+		if (lease === undefined || this.#state.learns[edge] !== 1) return;
+		this.#addresses.lease(edge, lease.address, this.#options.now() + lease.seconds * 1000);
+	}
+
+	#answer(frame: DataView, at: number, ingress: number): void {
+		const length = writeAnswer(this.#state, frame, at, this.#own.frame, OWN_AT);
+		this.#send(length, ingress);
+	}
+
+	/** Somebody on the LAN uses a slave's address: it is noted, and the slave hears of it as from any other machine. */
+	#conflict(region: Region, at: number, length: number): void {
+		const { frame } = region;
+		const arp = at + ETHERNET_HEADER;
+		const address = senderOf(frame, at);
+		const edge = conflictReceiver(this.#state, frame, at);
+		if (edge !== EDGE_WIRE) this.#sink.add(region, at, length, edge, COPY);
+		this.#sink.flush();
+		this.#addresses.contest(address, macAt(frame, arp + ARP_SENDER_MAC));
+	}
+
+	/** An advertisement from the wire: of a slave's address, by another machine? */
+	#advertised(address: string, frame: DataView, at: number): void {
+		const mac = advertisedMac(frame, at);
+		if (macEquals(frame, mac, this.#state.masterHigh, this.#state.masterLow)) return;
+		this.#addresses.contest(address, macAt(frame, mac));
+	}
+
+	#say(address: string, what: 'probe' | 'announce'): void {
+		const write = what === 'probe' ? writeProbe : writeAnnouncement;
+		this.#send(write(this.#state, keyOf(address), this.#own.frame, OWN_AT), EDGE_WIRE);
+	}
+
+	#ask(address: string, edge: number): void {
+		this.#send(writeProbe(this.#state, keyOf(address), this.#own.frame, OWN_AT), edge);
+	}
+
+	/** Sends the frame that has just been written, before the next one takes its place. */
+	#send(length: number, edge: number): void {
+		if (this.#sink.full) this.#sink.flush();
+		this.#sink.add(this.#own, OWN_AT, length, edge, COPY);
+		this.#sink.flush();
+	}
+
+	#fanOut(region: Region, at: number, length: number, ingress: number): void {
+		const { frame } = region;
+		const target = advertisedTarget(frame, at);
+		if (target !== 0) {
+			const address = addressText(frame, target, 6);
+			// It was asked by us, and answers everybody only because the question named nobody.
+			if (ingress >= EDGE_SLAVES && this.#addresses.proven(address)) return;
+			if (ingress === EDGE_WIRE) this.#advertised(address, frame, at);
+		}
+		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
+		const count = fanout(this.#state, frame, at, ingress, this.#receivers);
+		if (!isRouterAdvertisement(frame, at)) {
+			this.#copyTo(region, count, at, length);
+		} else {
+			this.#copyTo(region, count, at, length, 1);
+			this.#sink.flush();
+			clearAutonomous(frame, at);
+			this.#copyTo(region, count, at, length, 0);
+		}
+		if (!leavesForWire(ingress)) return;
+		this.#sink.flush();
+		rewriteForWire(this.#state, frame, at);
+		this.#sink.add(region, at, length, EDGE_WIRE, COPY);
+	}
+
+	/** @param learns only to those slaves that may learn (1) or may not (0). */
+	#copyTo(region: Region, count: number, at: number, length: number, learns?: number): void {
+		for (let index = 0; index < count; index++) {
+			const edge = this.#receivers[index] as number;
+			if (learns !== undefined && this.#state.learns[edge] !== learns) continue;
+			if (this.#sink.full) this.#sink.flush();
+			this.#sink.add(region, at, length, edge, COPY);
+		}
+	}
+
+	#addressChanged({ address, edge, origin, expires }: BookEntry, change: BookChange): void {
+		if (change === 'added') this.#options.change({ kind: 'assigned', address, edge });
+		if (change === 'removed') this.#options.change({ kind: 'released', address });
+		this.#options.report({
 			kind: 'address',
 			edge,
 			address,
@@ -284,19 +338,38 @@ export class SlowPath {
 			...(expires === undefined ? {} : { expires }),
 		});
 	}
+}
 
-	#change(change: StateChange): void {
-		applyChange(change, this.#state, this.#transmit);
-		this.#tellForwarder({ kind: 'change', change });
-	}
+/** Where our own frames lie: behind room for a virtio header. */
+const OWN_AT = 32;
 
-	#tellForwarder(message: ForwarderMessage): void {
-		this.#setup.forwarder.postMessage(message);
-		Atomics.store(this.#doorbells, DOORBELL_FORWARDER, 1);
-		signalEvent(this.#setup.shared.forwarderEvent);
-	}
+/** The ARP sender's address. */
+function senderOf(frame: DataView, at: number): string {
+	return addressText(frame, at + ETHERNET_HEADER + ARP_SENDER_IP, 4);
+}
 
-	#report(report: Report): void {
-		this.#setup.commands.postMessage(report);
-	}
+/** Offset of the address that the frame is from: ARP's sender, IP's source. */
+function sourceAddress(frame: DataView, at: number): number {
+	const type = frame.getUint16(at + ETH_TYPE);
+	const offset = type === ETHERTYPE_ARP ? ARP_SENDER_IP : type === ETHERTYPE_IPV6 ? IPV6_SOURCE : IPV4_SOURCE;
+	return at + ETHERNET_HEADER + offset;
+}
+
+/** Offset of the target of a neighbour advertisement, or 0. */
+function advertisedTarget(frame: DataView, at: number): number {
+	if (frame.getUint16(at + ETH_TYPE) !== ETHERTYPE_IPV6) return 0;
+	const ip = at + ETHERNET_HEADER;
+	return ndType(frame, ip) === NEIGHBOUR_ADVERTISEMENT ? ip + IPV6_HEADER + ND_TARGET : 0;
+}
+
+/** Offset of the MAC that a neighbour advertisement names: its option's, or else the one that it came from. */
+function advertisedMac(frame: DataView, at: number): number {
+	const ip = at + ETHERNET_HEADER;
+	const icmp = ip + IPV6_HEADER;
+	const end = icmp + frame.getUint16(ip + IPV6_PAYLOAD_LENGTH);
+	return linkLayerOption(frame, icmp, end, OPTION_TARGET_LINK_LAYER) || at + ETH_SOURCE;
+}
+
+function macAt(frame: DataView, at: number): string {
+	return formatMac({ high: frame.getUint16(at), low: frame.getInt32(at + 2) });
 }

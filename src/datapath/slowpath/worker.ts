@@ -1,6 +1,6 @@
 /** Entry of the slow path's thread. */
 import { workerData } from 'node:worker_threads';
 import type { SlowPathSetup } from '../messages.js';
-import { SlowPath } from './slowpath.js';
+import { SlowPathThread } from './thread.js';
 
-new SlowPath(workerData as SlowPathSetup).run();
+new SlowPathThread(workerData as SlowPathSetup).run();

@@ -72,8 +72,9 @@ class TcBpfPort implements OffloadedPort {
 	readonly #addresses = new Map<string, number>();
 	/** Guests that a daemon before this had, until all that are still there have been named again. */
 	#adopted: number;
+	/** ifindexes of the slaves. */
+	readonly #devices = new Set<number>();
 	#policy: PortPolicy | undefined;
-	#slaves = 0;
 
 	constructor({ stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
 		this.#pins = openPins(stateDir, master);
@@ -117,11 +118,17 @@ class TcBpfPort implements OffloadedPort {
 
 	addSlave({ edge, ifindex, mac, learn, punted = false }: SlavePolicy): void {
 		const { maps, programs } = this.#object;
-		this.#parties.set(edge, { ifindex, mac });
-		this.#clearCounters(edge);
+		const known = this.#parties.has(edge);
+		// Owners without a device are the forwarder's to deliver to.
+		this.#parties.set(edge, { ifindex: punted ? 0 : ifindex, mac });
+		if (!known) this.#clearCounters(edge);
 		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, punted }));
+		if (known) {
+			for (const [address, owner] of this.#addresses) if (owner === edge) this.addAddress(address, edge);
+			return;
+		}
+		this.#devices.add(ifindex);
 		this.#attachments.attach(ifindex, 'from_slave', programs.from_slave);
-		this.#slaves++;
 		this.#writePort();
 	}
 
@@ -131,7 +138,8 @@ class TcBpfPort implements OffloadedPort {
 		maps.senders.delete(indexBytes(ifindex));
 		this.#attachments.detach(ifindex, 'from_slave', exists);
 		maps.dropped.delete(indexBytes(edge));
-		if (this.#parties.delete(edge)) this.#slaves--;
+		this.#parties.delete(edge);
+		this.#devices.delete(ifindex);
 		this.#writePort();
 	}
 
@@ -151,7 +159,7 @@ class TcBpfPort implements OffloadedPort {
 
 	settle(): void {
 		const { maps } = this.#object;
-		const here = new Set([...this.#parties.values()].map(({ ifindex }) => ifindex));
+		const here = new Set([...this.#devices, this.#policy?.host]);
 		for (const map of [maps.owners4, maps.owners6]) {
 			const known = new Set([...this.#addresses.keys()].map(address => hexOf(addressBytes(address).key)));
 			for (const key of map.keys()) if (!known.has(hexOf(key))) map.delete(key);
@@ -192,7 +200,7 @@ class TcBpfPort implements OffloadedPort {
 		if (!this.#policy) return;
 		const { master, host, punt, flag } = this.#policy;
 		const { ifindex, mac, mtu } = master;
-		const slaves = Math.max(this.#slaves, this.#adopted);
+		const slaves = Math.max(this.#devices.size, this.#adopted);
 		this.#object.maps.port.set(
 			indexBytes(0),
 			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac }),

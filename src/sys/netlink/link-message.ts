@@ -21,6 +21,8 @@ export interface Link {
 	flags: number;
 	operstate: Operstate;
 	carrier: boolean;
+	/** How often the carrier came, ever: what goes and comes back between two looks shows here. */
+	carrierUps: number;
 	/** The bridge, bond or VRF that it is a port of. */
 	masterIfindex: number | undefined;
 	/** The lower device or veth peer, if it lives in this namespace: elsewhere the number would mean another device. */
@@ -54,6 +56,7 @@ export function parseLink({ body }: Message): Link | undefined {
 		flags: readU32(body, 8),
 		operstate: operstates[fields.get(IFLA_OPERSTATE)?.[0] ?? 0] ?? 'unknown',
 		carrier: fields.get(IFLA_CARRIER)?.[0] === 1,
+		carrierUps: number(fields, IFLA_CARRIER_UP_COUNT) ?? 0,
 		masterIfindex: number(fields, IFLA_MASTER),
 		linkIfindex: fields.has(IFLA_LINK_NETNSID) ? undefined : number(fields, IFLA_LINK),
 		arpType: readU16(body, 2),
@@ -110,5 +113,6 @@ const IFLA_OPERSTATE = 16;
 const IFLA_STATS64 = 23;
 const IFLA_CARRIER = 33;
 const IFLA_LINK_NETNSID = 37;
+const IFLA_CARRIER_UP_COUNT = 47;
 const AF_UNSPEC = 0;
 const IFINFOMSG_BYTES = 16;

@@ -42,6 +42,8 @@ export class IpvtapPeer implements Peer {
 		await this.#ipvtap('up', MASTER, '--offload', this.#offload);
 		for (let guest = 0; guest < GUESTS; guest++) {
 			const words = ['--master', MASTER, '--mac', guestMac(guest), '--ip', guestIp(guest)];
+			// The other peers copy broadcasts without end.
+			words.push('--limit', 'slow=none');
 			this.#slaves.push((await this.#ipvtap('attach', `guest${guest}`, ...words)) as Slave);
 		}
 		this.#daemon = [(await call<Info>(this.#socket, 'GET', '/v1/info')).pid];

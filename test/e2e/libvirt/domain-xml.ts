@@ -20,6 +20,10 @@ export interface NicOptions {
 	master?: string;
 	/** More attributes of the declaration. */
 	attributes?: string;
+	/** More elements of the declaration. */
+	elements?: string;
+	/** More elements of the interface. */
+	device?: string;
 	/** Declared only, to be plugged in later. */
 	absent?: boolean;
 }
@@ -66,17 +70,23 @@ export function domainXml(
 </domain>`;
 }
 
-export function interfaceXml({ target, mac }: Pick<NicOptions, 'target' | 'mac'>): string {
-	return `<interface type='ethernet'><mac address='${mac}'/><target dev='${target}' managed='no'/><model type='virtio'/></interface>`;
+export function interfaceXml({
+	target,
+	mac,
+	device = '',
+}: Pick<NicOptions, 'target' | 'mac' | 'device'>): string {
+	return `<interface type='ethernet'><mac address='${mac}'/><target dev='${target}' managed='no'/><model type='virtio'/>${device}</interface>`;
 }
 
 function declaration(nics: NicOptions[]): string {
-	const elements = nics.map(({ target, mac, master = 'eth0', addresses = [], attributes = '', absent }) => {
-		const ips = addresses.map(address => `<ipvtap:ip>${address}</ipvtap:ip>`).join('');
-		const own = absent ? ` mac='${mac}'` : '';
-		return `<ipvtap:nic target='${target}' master='${master}'${own} ${attributes}>${ips}</ipvtap:nic>`;
-	});
-	return `<metadata><ipvtap:vm xmlns:ipvtap='${namespace}'>${elements.join('')}</ipvtap:vm></metadata>`;
+	const declared = nics.map(
+		({ target, mac, master = 'eth0', addresses = [], attributes = '', elements = '', absent }) => {
+			const ips = addresses.map(address => `<ipvtap:ip>${address}</ipvtap:ip>`).join('');
+			const own = absent ? ` mac='${mac}'` : '';
+			return `<ipvtap:nic target='${target}' master='${master}'${own} ${attributes}>${ips}${elements}</ipvtap:nic>`;
+		},
+	);
+	return `<metadata><ipvtap:vm xmlns:ipvtap='${namespace}'>${declared.join('')}</ipvtap:vm></metadata>`;
 }
 
 /** Each takes one device; some are for devices that are plugged in later. */

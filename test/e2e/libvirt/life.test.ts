@@ -35,6 +35,22 @@ test.serial('start, ping through the master, reboot, destroy', async t => {
 	await assertNothingLeft(t, host);
 });
 
+test.serial(
+	"a started domain's addresses are announced: who knew another MAC for them knows the right one",
+	async t => {
+		await host.define({ name: 'web', nics: [web1] });
+		const neighbours = async (): Promise<string> =>
+			(await host.lan.laptop.exec('ip', ['neigh', 'show', 'to', '192.0.2.11'])).trim();
+		await host.lan.laptop.ip('neigh replace 192.0.2.11 lladdr 02:99:99:99:99:99 nud reachable dev eth0');
+		await host.virsh('start', 'web');
+		// Long before there is anything in the guest that could speak.
+		await until('the announcement', 10_000, async () => (await neighbours()).includes('02:1a:00:00:00:02'));
+		t.pass();
+		await host.virsh('destroy', 'web');
+		await assertNothingLeft(t, host);
+	},
+);
+
 test.serial('virsh domifstat and ipvtap stats count the same frames, each from its end', async t => {
 	await host.define({ name: 'web', nics: [web1] });
 	await host.virsh('start', 'web');

@@ -52,6 +52,22 @@ test.serial('attach --domain takes back what libvirt refuses', async t => {
 	t.deepEqual(await host.traces(), []);
 });
 
+test.serial('detach --domain of a guest that does not let go: both stay, and go when it does', async t => {
+	await booted();
+	await host.ipvtap('attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web');
+	// A CPU that stands still answers no request to let go of a device.
+	await host.virsh('suspend', 'web');
+	const refused = await host.tryIpvtap('detach', 'web2', '--domain', 'web', '--json');
+	t.is(refused.rc, 7, refused.err);
+	t.regex(refused.err, /^error: .*let go/);
+	t.like(await host.slave('web2'), { state: 'up', domain: { name: 'web' } });
+	t.regex(await host.virsh('domiflist', 'web'), /ipvt-web2 +ethernet/);
+	// libvirt has asked, and asks no more: the guest still answers when it can.
+	await host.virsh('resume', 'web');
+	await until('the slave to go', 10_000, async () => (await host.slave('web2')) === undefined);
+	t.notRegex(await host.virsh('domiflist', 'web'), /ipvt-web2/);
+});
+
 test.serial('what --format libvirt prints is taken by virsh attach-device as it is', async t => {
 	const inGuest = await booted();
 	const xml = await host.ipvtap(

@@ -58,13 +58,14 @@ test.serial(
 		t.true(answered > 0);
 		t.true(
 			Object.keys(drops).every(
-				reason => reason.startsWith('backlog-') || reason === 'receiver-full' || reason === 'copy-lost',
+				reason =>
+					reason.startsWith('backlog-') || ['slow-budget', 'receiver-full', 'copy-lost'].includes(reason),
 			),
 			JSON.stringify(drops),
 		);
 		const victim = await site.stats('one');
 		t.deepEqual(
-			Object.keys(victim.drops).filter(reason => reason.startsWith('backlog-')),
+			Object.keys(victim.drops).filter(reason => reason.startsWith('backlog-') || reason === 'slow-budget'),
 			[],
 			'nothing is counted against the neighbours',
 		);

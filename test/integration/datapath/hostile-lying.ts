@@ -216,7 +216,7 @@ export const lyingFrames: Record<string, () => Case[]> = {
 			{ drop: 'arp-spoof' },
 		],
 		["a probe for the victim's", () => arpFrame({ sender: '0.0.0.0', target: victim.ipv4 }), 'victim'],
-		['an announcement of its own', () => arpFrame({ target: evil.ipv4 }), 'wire'],
+		['an announcement of its own', () => arpFrame({ operation: 2, target: evil.ipv4 }), 'wire'],
 		['operation 3', () => arpFrame({ operation: 3 }), malformed],
 		['operation 0', () => arpFrame({ operation: 0 }), malformed],
 		[

@@ -10,6 +10,7 @@ import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest
 import { check, libc } from '../../../src/sys/libc.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import { Product } from '../../helpers/product.js';
+import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, type TapGuestOptions, within } from '../../helpers/tap-guest.js';
 import { broadcastMac, ethernet, ipv4, udp } from './frames.js';
 
@@ -42,6 +43,7 @@ export class Site {
 	readonly host: Namespace;
 	readonly wire: Namespace;
 	readonly product: Product;
+	/** Hears all but what the port says by itself. */
 	readonly far: FrameEnd;
 	readonly #guests: FrameEnd[] = [];
 	readonly #stacks: StackGuest[] = [];
@@ -51,7 +53,7 @@ export class Site {
 		this.host = host;
 		this.wire = wire;
 		this.product = product;
-		this.far = within(wire, () => new FrameEnd(openPacketSocket(requireLink('far').ifindex)));
+		this.far = within(wire, () => new FrameEnd(openPacketSocket(requireLink('far').ifindex), isSpeech));
 	}
 
 	static async create(name: string, options: SiteOptions = {}): Promise<Site> {
@@ -93,9 +95,13 @@ export class Site {
 	}
 
 	/** The same with a Linux stack as the guest. */
-	async stack(name: string, number: number, options: Partial<StackGuestOptions> = {}): Promise<StackGuest> {
+	async stack(
+		name: string,
+		number: number,
+		{ attach = [], ...options }: Partial<StackGuestOptions> & { attach?: readonly string[] } = {},
+	): Promise<StackGuest> {
 		const addresses = [`192.0.2.${number}`, `2001:db8:1::${number}`];
-		const slave = await this.product.attach(name, 'eth0', addresses);
+		const slave = await this.product.attach(name, 'eth0', addresses, ...attach);
 		const guest = await StackGuest.start({
 			name,
 			slave: { namespace: this.host, ifname: slave.ifname },

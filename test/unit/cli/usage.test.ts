@@ -72,6 +72,16 @@ for (const [args, message, hint] of [
 		"ipvtap attach: there is no format 'x'",
 		/qemu, helper, libvirt, firecracker, cloud-hypervisor/,
 	],
+	[
+		['attach', 'a', '--master', 'eth0', '--limit', 'tx=100'],
+		"--limit 'tx=100': '100' is not a limit of tx",
+		/allowed: a rate such as '100mbit' or '100mbit\/256k'/,
+	],
+	[
+		['set', 'web1', '--limit', 'bandwidth=1gbit'],
+		"--limit 'bandwidth=1gbit': there is no limit 'bandwidth'",
+		/keys are tx, rx, slow, learn/,
+	],
 	[['run'], "ipvtap run: missing required argument 'qemu'", /ipvtap run --help/],
 	[
 		['run', '--ip', 'x', '--', 'true'],
@@ -81,7 +91,7 @@ for (const [args, message, hint] of [
 	[['set', 'web1'], 'ipvtap set: nothing to change is given', /--ip \+A/],
 	[
 		['set', 'web1', '--ip', '+10.0.0.1', '--flag', 'vepa'],
-		'ipvtap set: --ip is for slaves, the other options are for masters',
+		'ipvtap set: --ip and --limit are for slaves, the other options are for masters',
 		/--ip \+A/,
 	],
 	[

@@ -85,6 +85,12 @@ for (const [method, path, body, status, message] of [
 	['PATCH', '/v1/masters/eth0', '{"flag":"vepa"}', 404, "no master is named 'eth0'"],
 	['PATCH', '/v1/slaves/a', '{"add":[]}', 404, "no slave is named 'a'"],
 	['PATCH', '/v1/slaves/a', '{"addresses":[],"add":[]}', 400, 'addresses excludes add and remove'],
+	['PUT', '/v1/slaves/a', '{"limits":{"tx":"1gbit"}}', 400, 'limits.tx: invalid input: expected object'],
+	['PUT', '/v1/slaves/a', '{"limits":{"tx":{"rate":100}}}', 400, 'limits.tx.rate: too small'],
+	['PUT', '/v1/slaves/a', '{"limits":{"rx":{"rate":1e6,"burst":1500}}}', 400, 'limits.rx.burst: too small'],
+	['PUT', '/v1/slaves/a', '{"limits":{"slow":{"burst":5}}}', 400, 'limits.slow.rate: invalid input'],
+	['PATCH', '/v1/slaves/a', '{"limits":{"mtu":null}}', 400, "limits: unknown 'mtu'"],
+	['PATCH', '/v1/slaves/a', '{"limits":{"tx":null}}', 404, "no slave is named 'a'"],
 	['DELETE', '/v1/slaves/a', '', 404, "no slave is named 'a'"],
 	['DELETE', '/v1/masters/a', '', 404, "no master is named 'a'"],
 ] as const) {

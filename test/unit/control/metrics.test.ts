@@ -1,5 +1,6 @@
 import test from 'ava';
 import { metrics } from '../../../src/control/api/metrics.js';
+import { effectiveLimits } from '../../../src/control/limits.js';
 import type { Listing } from '../../../src/control/model.js';
 
 const stats = {
@@ -19,6 +20,7 @@ const listing: Listing = {
 			mode: 'l2',
 			flag: 'bridge',
 			offload: 'none',
+			ageing: 300,
 			host: null,
 			slaves: 1,
 			stats,
@@ -35,6 +37,7 @@ const listing: Listing = {
 			mtu: 1500,
 			state: 'down',
 			learn: false,
+			limits: effectiveLimits(),
 			queues: 1,
 			addresses: [{ address: '192.0.2.1', family: 'inet', origin: 'static' }],
 			offload: 'none',

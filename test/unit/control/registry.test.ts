@@ -22,6 +22,7 @@ test('a master has defaults, and what was said', t => {
 		offload: 'auto',
 		host: false,
 		backlogFrames: 1000,
+		ageing: 300,
 		implicit: true,
 		hostInterface: null,
 	});

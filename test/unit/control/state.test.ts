@@ -20,6 +20,7 @@ function sample(): State {
 			master: 'eth0',
 			owner: 1000,
 			addresses: ['192.0.2.1', '2001:db8::1'],
+			limits: { tx: { rate: 1e8 }, slow: null },
 		}),
 	);
 	return { masters: registry.masters(), slaves: registry.slaves() };

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { AddressBook, type BookEntry } from '../../../src/datapath/address-book.js';
-import { EDGE_HOST } from '../../../src/datapath/verdict.js';
+import { AddressBook, type BookEntry, GRANTED } from '../../../src/datapath/address-book.js';
+import { drop, EDGE_HOST } from '../../../src/datapath/verdict.js';
 
 function recorded(quota = { 4: 2, 6: 2 }) {
 	const said: string[] = [];
@@ -13,9 +13,9 @@ function recorded(quota = { 4: 2, 6: 2 }) {
 
 test('an address that is nobody’s can be claimed, and only once', t => {
 	const { book, said } = recorded();
-	t.true(book.claim(2, '192.0.2.1', 4));
-	t.true(book.claim(2, '192.0.2.1', 4));
-	t.false(book.claim(3, '192.0.2.1', 4));
+	t.is(book.claim(2, '192.0.2.1', 4), GRANTED);
+	t.is(book.claim(2, '192.0.2.1', 4), GRANTED);
+	t.is(book.claim(3, '192.0.2.1', 4), drop('ip-spoof'));
 	t.deepEqual(said, ['added 192.0.2.1 2 learned']);
 });
 
@@ -23,7 +23,7 @@ test('the oldest learned address gives way, a given one never does', t => {
 	const { book, said } = recorded();
 	book.assign(2, '192.0.2.9', 4);
 	book.claim(2, '192.0.2.1', 4);
-	t.true(book.claim(2, '192.0.2.2', 4));
+	t.is(book.claim(2, '192.0.2.2', 4), GRANTED);
 	t.deepEqual(said.slice(2), ['removed 192.0.2.1 2 learned', 'added 192.0.2.2 2 learned']);
 	t.is(book.holderOf('192.0.2.9')?.edge, 2);
 });
@@ -32,14 +32,14 @@ test('a slave whose quota is full of given addresses can claim nothing', t => {
 	const { book, said } = recorded();
 	book.assign(2, '192.0.2.1', 4);
 	book.assign(2, '192.0.2.2', 4);
-	t.false(book.claim(2, '192.0.2.3', 4));
+	t.is(book.claim(2, '192.0.2.3', 4), drop('address-quota'));
 	t.is(said.length, 2);
 });
 
 test('the families have quotas of their own', t => {
 	const { book } = recorded({ 4: 1, 6: 1 });
-	t.true(book.claim(2, '192.0.2.1', 4));
-	t.true(book.claim(2, 'fe80::1', 6));
+	t.is(book.claim(2, '192.0.2.1', 4), GRANTED);
+	t.is(book.claim(2, 'fe80::1', 6), GRANTED);
 	t.is(book.holderOf('192.0.2.1')?.edge, 2);
 });
 
@@ -56,7 +56,7 @@ test("a given address, and the host's, are not given again", t => {
 	book.setHost([{ address: '192.0.2.2', family: 4 }]);
 	t.is(book.assign(3, '192.0.2.1', 4)?.edge, 2);
 	t.is(book.assign(3, '192.0.2.2', 4)?.origin, 'host');
-	t.false(book.claim(3, '192.0.2.2', 4));
+	t.is(book.claim(3, '192.0.2.2', 4), drop('ip-spoof'));
 });
 
 test("the host's addresses follow what the master has", t => {
@@ -87,4 +87,28 @@ test('a slave that goes leaves nothing behind', t => {
 	t.is(book.holderOf('fe80::1'), undefined);
 	t.is(book.holderOf('fe80::2')?.edge, 3);
 	t.false(book.release('fe80::1'));
+});
+
+test('a gateway can be given, and not claimed; who had it before keeps it', t => {
+	const { book } = recorded();
+	book.claim(2, '192.0.2.1', 4);
+	book.setGateways(['192.0.2.1', '192.0.2.2']);
+	t.is(book.holderOf('192.0.2.1')?.edge, 2);
+	t.is(book.claim(3, '192.0.2.2', 4), drop('gateway-address'));
+	t.false(book.lease(3, '192.0.2.2', 4, 1000));
+	t.is(book.assign(3, '192.0.2.2', 4), undefined);
+});
+
+test('an address that another machine uses is lost by who learned it, and free again later', t => {
+	const { book } = recorded();
+	book.claim(2, '192.0.2.1', 4);
+	book.assign(2, '192.0.2.2', 4);
+	book.setForeign('192.0.2.1', 1000);
+	book.setForeign('192.0.2.2', 1000);
+	t.is(book.holderOf('192.0.2.1'), undefined);
+	t.is(book.holderOf('192.0.2.2')?.edge, 2);
+	t.is(book.claim(3, '192.0.2.1', 4), drop('duplicate-address'));
+	t.is(book.expire(999), 1000);
+	t.is(book.expire(1000), undefined);
+	t.is(book.claim(3, '192.0.2.1', 4), GRANTED);
 });

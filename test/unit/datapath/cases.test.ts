@@ -31,7 +31,7 @@ test('the table has a case for each reason that a frame alone can cause', t => {
 	t.deepEqual(missing, []);
 });
 
-/** Causes of these: a virtio header, a ring, a receiver, a full backlog. */
+/** Causes of these: a virtio header, a ring, a receiver, a full backlog, a limit. */
 const besidesTheFrame: readonly string[] = [
 	'none',
 	'bad-vnet-header',
@@ -43,19 +43,32 @@ const besidesTheFrame: readonly string[] = [
 	'send-failed',
 	'truncated',
 	'ring-full',
+	'limit-tx',
+	'limit-rx',
+	'slow-budget',
+	'learn-budget',
 ];
 
-/** What DHCP refuses depends on what was said before. */
-const conversations: readonly string[] = ['dhcp-spoof', 'dhcp-conflict', 'dhcp-guard'];
+/** What DHCP and the address book refuse depends on what was said before. */
+const conversations: readonly string[] = [
+	'dhcp-spoof',
+	'dhcp-conflict',
+	'dhcp-guard',
+	'address-quota',
+	'gateway-address',
+	'duplicate-address',
+];
 
 /** Frames as text, so that a difference can be read. */
 function seen({ verdict, out }: Outcome): { verdict: string; out: string[] } {
 	return { verdict, out: out.map(({ edge, frame }) => `${verdictName(edge)}: ${readable(frame)}`).sort() };
 }
 
+const slow: readonly string[] = ['fan out', 'answer', 'claim', 'dhcp', 'refresh', 'conflict'];
+
 function wanted({ verdict, out = [] }: Case): { verdict: string; out: string[] } {
 	const isPlace = verdict === 'wire' || verdict === 'host' || verdict.startsWith('vm');
-	const isSlow = verdict === 'fan out' || verdict === 'answer' || verdict === 'claim' || verdict === 'dhcp';
+	const isSlow = slow.includes(verdict);
 	const name = isPlace ? verdictName(edgeOf(verdict as Place)) : isSlow ? `slow: ${verdict}` : verdict;
 	return {
 		verdict: name,

@@ -48,6 +48,17 @@ test('a NIC is declared in the metadata, and is what its interface is', t => {
 	);
 });
 
+test('limits are declared as --limit takes them, and those that are not said are left to the daemon', t => {
+	const limit = "<i:limit tx='100mbit/256k' rx=' none ' slow='500'/>";
+	const declaration = read(`<i:nic target='ipvt-web1' master='eth0'>${limit}</i:nic>`);
+	t.deepEqual(declaration?.faults, []);
+	t.deepEqual(declaration?.nics[0]?.limits, {
+		tx: { rate: 100_000_000, burst: 262_144 },
+		rx: null,
+		slow: { rate: 500, burst: 1000 },
+	});
+});
+
 test('what is left out is left to the daemon', t => {
 	const plain = device.replace(/<(driver|mtu|alias)[^>]*>/g, '');
 	t.deepEqual(read("<i:nic target='ipvt-web1' master='eth0'/>", plain)?.nics, [
@@ -112,13 +123,13 @@ for (const [title, found, expected] of [
 		[
 			'/domain/metadata/i:vm/@version: found an unknown attribute, allowed: none',
 			`${at}/@mtu: found an unknown attribute, allowed: target, master, mode, flag, learn, mac`,
-			`${at}/i:route: found an unknown element <i:route>, allowed: ip`,
+			`${at}/i:route: found an unknown element <i:route>, allowed: ip, limit`,
 		],
 	],
 	[
 		'an element of no namespace',
 		faults(nic(good, '<ip>192.0.2.1</ip>')),
-		[`${at}/ip: found an unknown element <ip>, allowed: ip`],
+		[`${at}/ip: found an unknown element <ip>, allowed: ip, limit`],
 	],
 	[
 		'values',
@@ -127,6 +138,27 @@ for (const [title, found, expected] of [
 			`${at}/@mode: found 'l4', allowed: 'l2', 'l3', 'l3s'`,
 			`${at}/@flag: found 'none', allowed: 'bridge', 'private', 'vepa'`,
 			`${at}/@learn: found 'yes', allowed: 'on', 'off'`,
+		],
+	],
+	[
+		"libvirt's own limits, whose queues do harm",
+		faults(
+			nic(good),
+			device.replace('<mtu', '<bandwidth><inbound average="1"/><outbound average="1"/></bandwidth><mtu'),
+		),
+		[
+			"/domain/devices/interface/bandwidth: found libvirt's own limits, allowed: none; use <limit tx='…' rx='…'/> in the declaration",
+		],
+	],
+	[
+		'limits',
+		faults(nic(good, "<i:limit tx='100' mtu='1500' learn='often'><i:tx/></i:limit><i:limit/>")),
+		[
+			`${at}/i:limit[2]: found a second <limit>, allowed: one, with an attribute for each limit`,
+			`${at}/i:limit[1]/@mtu: found an unknown attribute, allowed: tx, rx, slow, learn`,
+			`${at}/i:limit[1]/i:tx: found an unknown element <i:tx>, allowed: none`,
+			`${at}/i:limit[1]/@tx: found '100', allowed: a rate such as '100mbit' or '100mbit/256k' (/burst), 8kbit to 1tbit with a burst of 64k to 1g; 'none' or 'default'`,
+			`${at}/i:limit[1]/@learn: found 'often', allowed: addresses a minute such as '60' or '60/24' (/burst), 1 to 60000; 'none' or 'default'`,
 		],
 	],
 	[

@@ -1,0 +1,40 @@
+/** What each edge may use of the port, as one thread counts it: a bucket of each kind for each edge. */
+import { BatchClock, type Bucket, TokenBuckets } from './token-buckets.js';
+
+/** Limits of one edge; what is left out has none. */
+export interface EdgeLimits {
+	/** Bytes from the edge: whole Ethernet frames, GSO frames as long as they are. */
+	tx?: Bucket;
+	/** Bytes to the edge. */
+	rx?: Bucket;
+	/** Frames from the edge that go to the slow path. */
+	slow?: Bucket;
+	/** Addresses that the edge comes to own by using them. */
+	learn?: Bucket;
+}
+
+export class Limits {
+	readonly clock: BatchClock;
+	readonly tx: TokenBuckets;
+	readonly rx: TokenBuckets;
+	readonly slow: TokenBuckets;
+	readonly learn: TokenBuckets;
+
+	/** @param now milliseconds that never go back. */
+	constructor(now: () => number) {
+		this.clock = new BatchClock(now);
+		this.tx = new TokenBuckets(this.clock);
+		this.rx = new TokenBuckets(this.clock);
+		this.slow = new TokenBuckets(this.clock);
+		this.learn = new TokenBuckets(this.clock);
+	}
+
+	/** Everything that the edge is limited to from now on. */
+	set(edge: number, { tx, rx, slow, learn }: EdgeLimits): void {
+		this.clock.expire();
+		this.tx.set(edge, tx);
+		this.rx.set(edge, rx);
+		this.slow.set(edge, slow);
+		this.learn.set(edge, learn);
+	}
+}

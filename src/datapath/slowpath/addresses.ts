@@ -1,0 +1,189 @@
+/**
+ * Who owns which address, as it goes on in time: the book of who has what by which right, and what follows when
+ * that changes. New addresses are probed for and announced, leases end, learned ones are asked after and forgotten,
+ * and when another machine on the LAN turns out to use one, it is said, and a guest that had only just begun to
+ * use it loses it again.
+ */
+import {
+	AddressBook,
+	type BookChange,
+	type BookEntry,
+	type BookOrigin,
+	GRANTED,
+	type Quota,
+} from '../address-book.js';
+import { keyOf } from '../address-key.js';
+import type { TokenBuckets } from '../token-buckets.js';
+import { EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
+import { Ageing } from './ageing.js';
+import { Announcer } from './announcer.js';
+
+/** As the bridge driver's ageing_time, ms. */
+export const DEFAULT_AGE_MS = 300_000;
+/** How long an address that another machine was seen to use can't be claimed. */
+const FOREIGN_MS = 60_000;
+/** One duplicate is reported no more often than this. */
+const REPORT_MS = 10_000;
+
+export interface AddressesOptions {
+	/** Milliseconds since 1970; must not go back. */
+	now: () => number;
+	changed: (entry: BookEntry, change: BookChange) => void;
+	duplicate: (entry: BookEntry, mac: string) => void;
+	/** Puts a probe or an announcement on the wire. */
+	say: (address: string, what: 'probe' | 'announce') => void;
+	/** Asks a guest whether it still uses an address. */
+	ask: (address: string, edge: number) => void;
+	quota?: Quota;
+}
+
+export class Addresses {
+	readonly #now: () => number;
+	readonly #book: AddressBook;
+	readonly #announcer: Announcer;
+	readonly #ageing: Ageing;
+	readonly #options: AddressesOptions;
+	/** When each duplicate was last reported. */
+	readonly #reported = new Map<string, number>();
+	/** When something is due; what changes anything sets it to 0. */
+	#due = Number.POSITIVE_INFINITY;
+
+	constructor(options: AddressesOptions) {
+		const { now, say, ask, quota } = options;
+		this.#options = options;
+		this.#now = now;
+		this.#announcer = new Announcer(say);
+		this.#ageing = new Ageing(DEFAULT_AGE_MS, ask, address => this.#book.release(address));
+		this.#book = new AddressBook((entry, change) => this.#changed(entry, change), quota);
+	}
+
+	holderOf(address: string): BookEntry | undefined {
+		return this.#book.holderOf(address);
+	}
+
+	/**
+	 * A slave uses an address that nobody owns.
+	 * @param detecting it only asks whether somebody else has it.
+	 * @param budget what a new address is taken from.
+	 * @returns GRANTED, or the verdict that drops its frame.
+	 */
+	claim(edge: number, address: string, detecting: boolean, budget?: TokenBuckets): number {
+		const isNew = this.#book.holderOf(address) === undefined;
+		const refusal = this.#book.claim(edge, address, keyOf(address).family, budget);
+		if (refusal !== GRANTED || !isNew) return refusal;
+		// Who speaks is alive, whether or not we have been told yet.
+		this.#announcer.setLive(edge, true);
+		this.#announcer.taken(address, edge, this.#now(), detecting);
+		return GRANTED;
+	}
+
+	/** Gives a slave a static address. @returns who has it by a better right, or undefined. */
+	assign(edge: number, address: string): BookEntry | undefined {
+		const holder = this.#book.assign(edge, address, keyOf(address).family);
+		if (!holder) this.#announcer.taken(address, edge, this.#now());
+		return holder;
+	}
+
+	/** Takes an address back from the slave, if it has it. */
+	release(edge: number, address: string): void {
+		if (this.#book.holderOf(address)?.edge === edge) this.#book.release(address);
+	}
+
+	releaseAll(edge: number): void {
+		this.#announcer.setLive(edge, false);
+		this.#book.releaseAll(edge);
+	}
+
+	/** A server has given the slave an address. @param expires milliseconds since 1970. */
+	lease(edge: number, address: string, expires: number): void {
+		const isNew = this.#book.holderOf(address)?.edge !== edge;
+		const leased = this.#book.lease(edge, address, keyOf(address).family, expires);
+		if (leased && isNew) this.#announcer.taken(address, edge, this.#now());
+		this.#due = 0;
+	}
+
+	/** What the slave had learned, or been leased, in an earlier life of this port. */
+	restore(edge: number, address: string, expires: number | undefined): void {
+		if (expires !== undefined) this.lease(edge, address, expires);
+		else this.claim(edge, address, false);
+	}
+
+	setHost(addresses: readonly string[]): void {
+		this.#book.setHost(addresses.map(address => ({ address, family: keyOf(address).family })));
+	}
+
+	setGateways(addresses: readonly string[]): void {
+		this.#book.setGateways(addresses);
+	}
+
+	/** @param age milliseconds that a learned address is believed in without a proof. */
+	setAge(age: number): void {
+		this.#ageing.setAge(age);
+	}
+
+	/** The slave's TAP has been opened, or closed: who is gone has learned nothing, and needn't be found. */
+	setLive(edge: number, live: boolean): void {
+		if (this.#announcer.isLive(edge) === live) return;
+		this.#announcer.setLive(edge, live);
+		for (const entry of [...this.#book.entries()]) {
+			if (entry.edge !== edge) continue;
+			if (live) this.#announcer.taken(entry.address, edge, this.#now());
+			else if (entry.origin !== 'static') this.#book.release(entry.address);
+		}
+		this.#due = 0;
+	}
+
+	/** The LAN must hear of every address anew: the master has another MAC, or its link was away. */
+	announceAll(): void {
+		for (const { address, edge } of this.#book.entries()) {
+			if (edge >= EDGE_SLAVES) this.#announcer.returned(address, edge, this.#now());
+		}
+		this.#due = 0;
+	}
+
+	/** A guest answered that it still has the address. @returns whether it had been asked. */
+	proven(address: string): boolean {
+		return this.#ageing.proven(address, this.#now());
+	}
+
+	/** Another machine says that a slave's address is its own. */
+	contest(address: string, mac: string): void {
+		const entry = this.#book.holderOf(address);
+		if (!entry || entry.edge === EDGE_HOST) return;
+		const now = this.#now();
+		const isRecent = this.#announcer.forget(address);
+		if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) >= REPORT_MS) {
+			this.#reported.set(address, now);
+			this.#options.duplicate(entry, mac);
+		}
+		// Who was there first keeps it; whom the user gave it to has it by a better right.
+		if (isRecent) this.#book.setForeign(address, now + FOREIGN_MS);
+		this.#due = 0;
+	}
+
+	/** Does what is due. @returns milliseconds until something is again, or Infinity. */
+	tick(): number {
+		const now = this.#now();
+		if (now >= this.#due) {
+			const ends = [this.#book.expire(now), this.#ageing.tick(now), this.#announcer.tick(now)];
+			this.#due = Math.min(...ends.map(end => end ?? Number.POSITIVE_INFINITY));
+		}
+		return this.#due - now;
+	}
+
+	#changed(entry: BookEntry, change: BookChange): void {
+		const { address, edge, origin } = entry;
+		if (change === 'removed') {
+			this.#announcer.forget(address);
+			this.#reported.delete(address);
+		}
+		if (change !== 'removed' && ages(origin)) this.#ageing.learned(address, edge, this.#now());
+		else this.#ageing.removed(address);
+		this.#due = 0;
+		this.#options.changed(entry, change);
+	}
+}
+
+function ages(origin: BookOrigin): boolean {
+	return origin === 'learned';
+}
