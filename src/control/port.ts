@@ -8,19 +8,19 @@
  */
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
-import { readEdge } from '../datapath/counters.js';
+import { type EdgeCounters, readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
-import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
+import { EDGE_HOST, EDGE_WIRE } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { SlavePolicy } from '../offload/offload.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
+import { EdgeNumbers } from './port/edge-numbers.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
@@ -28,7 +28,7 @@ import { HostSlave, setSysctl } from './port/host-slave.js';
 import { type OffloadStatus, PortOffload } from './port/offload.js';
 import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
 import { Shield } from './port/shield.js';
-import { addOffloaded, addOffloadedToPort, addStats, edgeStats, noStats } from './port/stats.js';
+import { addStats, edgeStats, noStats } from './port/stats.js';
 
 export interface PortOptions {
 	mode: Mode;
@@ -87,8 +87,8 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #offload: PortOffload;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
+	readonly #edges = new EdgeNumbers();
 	#master: Link;
-	#nextEdge = EDGE_SLAVES;
 	#gateways: Gateways | undefined;
 	#closed = false;
 
@@ -169,7 +169,7 @@ export class Port extends EventEmitter<PortEvents> {
 	 * addresses. @throws IpvtapError `conflict` if an address belongs to somebody; then nothing has changed.
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
-		const edge = this.#freeEdge();
+		const edge = this.#edges.take(number => this.#byEdge.has(number), this.#master.name);
 		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
@@ -250,7 +250,7 @@ export class Port extends EventEmitter<PortEvents> {
 		member.limits = limits;
 		if (!member.open) return;
 		await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
-		await this.#offload.addSlave(slavePolicy(member));
+		await this.#offload.addSlave(member);
 	}
 
 	async set(options: Partial<Pick<PortOptions, 'mode' | 'flag' | 'offload' | 'ageing'>>): Promise<void> {
@@ -274,22 +274,17 @@ export class Port extends EventEmitter<PortEvents> {
 	/** Counters of one slave, as its guest sees them. */
 	slaveStats(name: string): SlaveStats {
 		const { edge, ifindex } = this.#member(name);
-		const device = getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 };
-		const stats = edgeStats(readEdge(this.#threads.counters, edge), device);
-		const offloaded = this.#offload.counters(edge);
-		if (offloaded) addOffloaded(stats, offloaded);
-		return stats;
+		return edgeStats(
+			this.#counters(edge),
+			getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 },
+		);
 	}
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
 	stats(): SlaveStats {
 		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
 		const total = noStats();
-		for (const edge of edges) {
-			addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
-			const offloaded = this.#offload.counters(edge);
-			if (offloaded) addOffloadedToPort(total, offloaded, edge === EDGE_WIRE);
-		}
+		for (const edge of edges) addStats(total, this.#counters(edge), edge === EDGE_WIRE);
 		return total;
 	}
 
@@ -330,7 +325,7 @@ export class Port extends EventEmitter<PortEvents> {
 		// First, so that nothing passes without.
 		await this.#threads.change({ kind: 'limits', edge, limits });
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
-		await this.#offload.addSlave(slavePolicy(member));
+		await this.#offload.addSlave(member);
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		setLink(ifindex, { up: true });
@@ -389,8 +384,7 @@ export class Port extends EventEmitter<PortEvents> {
 
 	#addressReported(report: AddressReport): void {
 		const { edge, address, origin, change } = report;
-		if (change === 'added') this.#offload.addAddress(address, edge);
-		else this.#offload.removeAddress(address);
+		this.#offload.follow(report);
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
 		const entry = member.entries.apply(report, Date.now());
@@ -411,23 +405,15 @@ export class Port extends EventEmitter<PortEvents> {
 		this.emit('duplicate', member.name, address, mac);
 	}
 
+	/** What the frame threads and the offload have counted, each for its own frames. */
+	#counters(edge: number): EdgeCounters {
+		return this.#offload.include(readEdge(this.#threads.counters, edge), edge);
+	}
+
 	#member(name: string): Member {
 		const member = this.#members.get(name);
 		if (!member) throw new IpvtapError('not-found', `slave ${name}: not on ${this.#master.name}`);
 		return member;
-	}
-
-	/** Numbers go round, so that a late frame of a slave that has gone is not counted to its successor. */
-	#freeEdge(): number {
-		for (let tries = EDGE_SLAVES; tries < EDGES_MAX; tries++) {
-			const edge = this.#nextEdge;
-			this.#nextEdge = edge + 1 === EDGES_MAX ? EDGE_SLAVES : edge + 1;
-			if (!this.#byEdge.has(edge)) return edge;
-		}
-		throw new IpvtapError(
-			'failed',
-			`add a slave to ${this.#master.name}: it has ${EDGES_MAX - EDGE_SLAVES} already`,
-		);
 	}
 }
 
@@ -436,8 +422,3 @@ export class Port extends EventEmitter<PortEvents> {
  * than this: request/response is 1.9 times faster with it, and 200 µs gain nothing more (docs/performance.md).
  */
 const SPIN_MICROSECONDS = 50;
-
-/** Who sends or receives by a budget is the forwarder's: the kernel's fast path has none. */
-function slavePolicy({ edge, ifindex, mac, learn, limits = {} }: Member): SlavePolicy {
-	return { edge, ifindex, mac, learn, punted: limits.tx !== undefined || limits.rx !== undefined };
-}

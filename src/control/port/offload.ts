@@ -6,6 +6,8 @@
  *     on    punt device → rings read it alone → hook attached      a moment of loss, never a copy too many
  *     off   hook detached → the shield drops → rings read devices → punt device gone
  */
+import type { EdgeCounters } from '../../datapath/counters.js';
+import type { EdgeLimits } from '../../datapath/limits.js';
 import type { RingName, StateChange } from '../../datapath/messages.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
@@ -22,6 +24,7 @@ import { deleteLink, getLink, type Link, requireLink, setLink } from '../../sys/
 import { rebind } from '../../sys/packet.js';
 import { createTap } from '../../sys/tap.js';
 import type { Counter, Flag, Mode } from '../model.js';
+import type { AddressReport } from './frame-threads.js';
 import { deviceName, setSysctl } from './host-slave.js';
 import type { Shield } from './shield.js';
 
@@ -35,6 +38,10 @@ export interface PortOffloadOptions {
 	sockets: Record<RingName, number>;
 	/** Tells the frame threads. */
 	change: (change: StateChange) => Promise<void>;
+}
+
+export interface OffloadedSlave extends Omit<SlavePolicy, 'punted'> {
+	limits?: EdgeLimits;
 }
 
 /** What `show` says. */
@@ -68,11 +75,6 @@ export class PortOffload {
 		return this.#status;
 	}
 
-	/** Whether frames pass that the forwarder's counters don't know of. */
-	get active(): boolean {
-		return this.#hook !== undefined;
-	}
-
 	/** Takes the hook that is asked for, or none. @throws IpvtapError if it can't be had; then it stays as it was. */
 	async use(wanted: string, master: Link): Promise<void> {
 		const { mode } = this.#options;
@@ -99,8 +101,11 @@ export class PortOffload {
 		return this.#setPolicy({ flag });
 	}
 
-	addSlave(slave: SlavePolicy): Promise<void> {
-		this.#slaves.set(slave.edge, slave);
+	/** Also when its limits have changed: the kernel's fast path has no budgets, so the forwarder has those that do. */
+	addSlave({ edge, ifindex, mac, learn, limits = {} }: OffloadedSlave): Promise<void> {
+		const punted = limits.tx !== undefined || limits.rx !== undefined;
+		const slave: SlavePolicy = { edge, ifindex, mac, learn, punted };
+		this.#slaves.set(edge, slave);
 		return this.#tell(hook => hook.addSlave(slave));
 	}
 
@@ -112,14 +117,15 @@ export class PortOffload {
 		return this.#tell(hook => hook.removeSlave(slave, exists));
 	}
 
-	addAddress(address: string, edge: number): void {
-		this.#addresses.set(address, edge);
-		void this.#tell(hook => hook.addAddress(address, edge));
-	}
-
-	removeAddress(address: string): void {
-		this.#addresses.delete(address);
-		void this.#tell(hook => hook.removeAddress(address));
+	/** Who owns which address, the host among them. */
+	follow({ address, edge, change }: Pick<AddressReport, 'address' | 'edge' | 'change'>): void {
+		if (change === 'added') {
+			this.#addresses.set(address, edge);
+			void this.#tell(hook => hook.addAddress(address, edge));
+		} else if (change === 'removed') {
+			this.#addresses.delete(address);
+			void this.#tell(hook => hook.removeAddress(address));
+		}
 	}
 
 	/** Everybody whom a daemon before this had has been plugged in again. */
@@ -133,14 +139,13 @@ export class PortOffload {
 		if (this.#punt) this.#bind(ring);
 	}
 
-	/** What was done without the forwarder; undefined if there never was a hook. */
-	counters(edge: number): OffloadCounters | undefined {
+	/** Adds what was done without the forwarder to what it counted itself. */
+	include(counters: EdgeCounters, edge: number): EdgeCounters {
 		const past = this.#past.get(edge);
-		if (!this.#hook) return past;
-		const counters = this.#hook.counters(edge);
+		const offloaded = sum(this.#hook?.counters(edge) ?? NOTHING, past);
 		// Punted frames that the kernel's backlog had no room for were from anybody.
 		const lost = edge === EDGE_WIRE && this.#punt ? puntDrops(this.#punt.ifindex) : 0;
-		return sum(sum(counters, past), { ...NOTHING, drops: lost > 0 ? { 'ring-full': lost } : {} });
+		return { ...counters, ...sum(counters, offloaded), ringDrops: counters.ringDrops + lost };
 	}
 
 	close(): Promise<void> {

@@ -1,8 +1,7 @@
 /** Counters of the frame threads, turned round to how their readers count. Pure. */
 import type { EdgeCounters } from '../../datapath/counters.js';
-import type { OffloadCounters } from '../../offload/offload.js';
 import type { LinkCounter } from '../../sys/netlink/link.js';
-import type { Counter, SlaveStats } from '../model.js';
+import type { SlaveStats } from '../model.js';
 
 export function noStats(): SlaveStats {
 	return { rx: { packets: 0, bytes: 0 }, tx: { packets: 0, bytes: 0 }, drops: {}, queued: 0 };
@@ -36,25 +35,6 @@ export function addStats(total: SlaveStats, edge: EdgeCounters, isWire: boolean)
 	const { 'limit-rx': _, ...drops } = edge.drops;
 	addDrops(total, { ...edge, drops });
 	count(total, 'limit-rx', edge.rxLimited);
-}
-
-/** Adds what an offload dealt with of a slave's frames. */
-export function addOffloaded(stats: SlaveStats, { in: entered, drops }: OffloadCounters): void {
-	stats.tx = sum(stats.tx, entered);
-	for (const [reason, times] of Object.entries(drops)) count(stats, reason, times);
-}
-
-/** The same for a port's totals. */
-export function addOffloadedToPort(total: SlaveStats, offloaded: OffloadCounters, isWire: boolean): void {
-	if (isWire) {
-		total.rx = sum(total.rx, offloaded.in);
-		total.tx = sum(total.tx, offloaded.out);
-	}
-	for (const [reason, times] of Object.entries(offloaded.drops)) count(total, reason, times);
-}
-
-function sum(a: Counter, b: Counter): Counter {
-	return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
 }
 
 function addDrops(stats: SlaveStats, edge: EdgeCounters): void {
