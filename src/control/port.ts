@@ -14,58 +14,23 @@ import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
 import { EDGE_HOST, EDGE_WIRE } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
-import type { Logger } from '../log.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
-import type { LinkMonitor, LinkMonitorEvents } from '../sys/netlink/monitor.js';
+import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, joinAllMulticast, openReceiver, openRing, type Ring } from '../sys/packet.js';
-import type { AddressEntry, Flag, Mode, SlaveStats } from './model.js';
+import type { AddressEntry, SlaveStats } from './model.js';
 import { EdgeNumbers } from './port/edge-numbers.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { type OffloadStatus, PortOffload } from './port/offload.js';
+import type { PortContext, PortOptions, PortSlave } from './port/options.js';
 import { LONG_FRAME_BYTES, ringSize } from './port/ring-size.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
 
-export interface PortOptions {
-	mode: Mode;
-	flag: Flag;
-	offload: string;
-	/** Whether the host gets a slave of its own. */
-	host: boolean;
-	/** Frames that may wait for the slow path. */
-	backlogFrames: number;
-	/** Seconds that a learned address is believed in without a sign of its guest. */
-	ageing: number;
-}
-
-export interface PortSlave {
-	name: string;
-	ifname: string;
-	ifindex: number;
-	mac: string;
-	/** Whether the guest may claim addresses by using them. */
-	learn: boolean;
-	/** Static addresses. */
-	addresses: string[];
-	/** Whether somebody has the TAP open. */
-	live: boolean;
-	/** What it had learned, or been leased, when the port was last open. */
-	remembered?: readonly AddressEntry[];
-	/** Left out: none. */
-	limits?: EdgeLimits;
-	/** False: registered and kept from the host, but closed to traffic until `openSlave`. */
-	open?: boolean;
-}
-
-export interface PortContext {
-	stateDir: string;
-	monitor: LinkMonitor;
-	log: Logger;
-}
+export type { PortContext, PortOptions, PortSlave } from './port/options.js';
 
 interface Member extends PortSlave {
 	open: boolean;

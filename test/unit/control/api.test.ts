@@ -76,9 +76,9 @@ for (const [method, path, body, status, message] of [
 	[
 		'PUT',
 		'/v1/masters/eth0',
-		'{"offload":"tc-bpf"}',
+		'{"offload":"xdp"}',
 		400,
-		"offload 'tc-bpf' is not supported in this version",
+		"offload 'xdp': there is no such hook",
 	],
 	['PUT', '/v1/masters/eth0', '{"backlogFrames":0}', 400, 'backlogFrames: too small'],
 	['PATCH', '/v1/masters/eth0', '{"host":false}', 400, "the body: unknown 'host'"],
