@@ -41,7 +41,10 @@ INLINE void count(struct traffic *traffic, __u32 length)
 INLINE void count_drop(__u32 edge, int reason)
 {
 	struct drops *drops = bpf_map_lookup_elem(&dropped, &edge);
-	if (drops) drops->frames[reason & (REASONS - 1)]++;
+	__u64 index = reason;
+	/* The compiler sees that no reason is larger, and would leave the mask out; older verifiers don't. */
+	asm volatile("%0 &= %1" : "+r"(index) : "i"(REASONS - 1));
+	if (drops) drops->frames[index]++;
 }
 
 INLINE void tell(int verdict, __u32 ifindex)

@@ -111,7 +111,7 @@ export class HostSlave {
 }
 
 /** `ipvh-eth0`, or with the ifindex where that would be too long for a device. */
-export function deviceName(prefix: string, { name, ifindex }: Link): string {
+function deviceName(prefix: string, { name, ifindex }: Link): string {
 	return prefix.length + name.length <= IFNAME_MAX ? prefix + name : prefix.slice(0, -1) + ifindex;
 }
 

@@ -20,12 +20,12 @@ import type {
 	PortPolicy,
 	SlavePolicy,
 } from '../../offload/offload.js';
-import { deleteLink, getLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
+import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
 import { rebind } from '../../sys/packet.js';
 import { createTap } from '../../sys/tap.js';
 import type { Counter, Flag, Mode } from '../model.js';
 import type { AddressReport } from './frame-threads.js';
-import { deviceName, setSysctl } from './host-slave.js';
+import { setSysctl } from './host-slave.js';
 import type { Shield } from './shield.js';
 
 export interface PortOffloadOptions {
@@ -189,8 +189,9 @@ export class PortOffload {
 	/** A TAP that nobody opens: what is redirected to its ingress is seen by who listens there, and by nobody else. */
 	async #openPunt(master: Link): Promise<void> {
 		const { shield, change } = this.#options;
-		const name = deviceName('ipvq-', master);
-		deleteLink(name);
+		// After the ifindex, which stays when the master is renamed while nobody watches.
+		const name = `${PUNT}${master.ifindex}`;
+		sweepPunts(name);
 		createTap(name, { owner: undefined, queues: 1, vnetHeader: true });
 		const { ifindex } = requireLink(name);
 		this.#punt = { name, ifindex };
@@ -249,6 +250,16 @@ export class PortOffload {
 			this.#options.log.error({ err: second }, 'the offload did not come off cleanly');
 		}
 		await this.#closePunt();
+	}
+}
+
+const PUNT = 'ipvq-';
+
+/** A daemon that was killed has left one, perhaps of a master that has gone since. */
+function sweepPunts(own: string): void {
+	for (const { name, ifindex } of listLinks()) {
+		const isPunt = name.startsWith(PUNT);
+		if (isPunt && (name === own || !getLink(Number(name.slice(PUNT.length))))) deleteLink(ifindex);
 	}
 }
 

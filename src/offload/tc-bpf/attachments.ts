@@ -5,6 +5,8 @@
  *     tcx      Linux 6.6: a link, pinned. It comes before all filters, and among others' programs where they put it.
  *     clsact   a filter of kind bpf, just before the shield's own; it stays without any process or pin
  */
+import { release } from 'node:os';
+import { IpvtapError } from '../../errors.js';
 import { attachTcx, isGone, linkDevice, swapProgram } from '../../sys/bpf/link.js';
 import { closeFd } from '../../sys/fd.js';
 import { SysError } from '../../sys/libc.js';
@@ -47,8 +49,8 @@ export class Attachments {
 				this.#attachLink(ifindex, name, program);
 				return;
 			} catch (error) {
-				const tooOld = error instanceof SysError && error.code === 'EINVAL';
-				if (!tooOld || this.#options.kind === 'tcx') throw error;
+				if (!(error instanceof SysError) || error.code !== 'EINVAL') throw error;
+				if (this.#options.kind === 'tcx') throw tooOld(error);
 				this.#kind = 'clsact';
 			}
 		}
@@ -112,6 +114,13 @@ export class Attachments {
 		if (except === undefined) this.#options.pins?.remove(pin);
 		if (fd !== undefined && fd !== except) closeFd(fd);
 	}
+}
+
+function tooOld(cause: SysError): IpvtapError {
+	return new IpvtapError('failed', `tc-bpf: TCX needs kernel ≥ 6.6, this is ${release()}`, {
+		hint: 'leave the choice to ipvtap, or set IPVTAP_TC_ATTACH=clsact',
+		cause,
+	});
 }
 
 /** Just before the shield's, which is what a frame meets if this one is not there. */

@@ -6,6 +6,7 @@
  * daemon that finds the maps of one before it goes on with them: programs are swapped over them, and `settle` takes out
  * what was not named again.
  */
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { IpvtapError } from '../../errors.js';
@@ -215,6 +216,8 @@ class TcBpfPort implements OffloadedPort {
 	}
 }
 
+const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
+
 /** Without a bpffs everything works, but for as long as this process lives. */
 function openPins(stateDir: string, master: number): Pins | undefined {
 	try {
@@ -255,6 +258,8 @@ function traffic(value: Uint8Array | undefined): { packets: number; bytes: numbe
 }
 
 function missing(error: unknown): string {
+	if (!existsSync(KERNEL_TYPES))
+		return `the kernel has no type information (CONFIG_DEBUG_INFO_BTF): there is no ${KERNEL_TYPES}`;
 	if (error instanceof IpvtapError && error.code === 'permission') {
 		return `eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid ${userInfo().uid} without them, or a user namespace`;
 	}
