@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { sweepLeftovers } from '../offload/leftovers.js';
 import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sys/netlink/link.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { createTap } from '../sys/tap.js';
@@ -52,6 +53,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 		this.#stateDir = stateDir;
 		this.#monitor = monitor;
 		this.#log = log;
+	}
+
+	/** Lets go what a daemon before this kept in the kernel for ports that aren't open. */
+	sweep(): void {
+		const open = new Set([...this.#ports.values()].map(({ link }) => link.ifindex));
+		sweepLeftovers(this.#stateDir, master => open.has(master));
 	}
 
 	port(master: string): OpenPort | undefined {

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isBpffs, mountBpffs, mountsOutliveUs, unmountBpffs } from '../../sys/bpf/bpffs.js';
 import { openPin, pin } from '../../sys/bpf/link.js';
 import { LAYOUT } from './layout.js';
@@ -29,13 +29,28 @@ export class Pins {
 	/** @param stateDir tells one daemon from another. @throws SysError where there can be no bpffs. */
 	static open(stateDir: string, master: number, bpffs = '/sys/fs/bpf'): Pins {
 		if (isBpffs(bpffs)) {
-			const name = createHash('sha256').update(stateDir).digest('hex').slice(0, 8);
-			return new Pins(join(bpffs, `ipvtap-${name}`), false, master);
+			return new Pins(sharedRoot(stateDir, bpffs), false, master);
 		}
 		const root = join(stateDir, 'bpf');
 		makeFolder(root);
 		if (!isBpffs(root)) mountBpffs(root);
 		return new Pins(root, true, master);
+	}
+
+	/** Removes what daemons of this state folder have pinned for ports that nobody has any more. */
+	static sweep(stateDir: string, isKept: (master: number) => boolean, bpffs = '/sys/fs/bpf'): void {
+		for (const [root, mounted] of [
+			[sharedRoot(stateDir, bpffs), false],
+			[join(stateDir, 'bpf'), true],
+		] as const) {
+			if (!isBpffs(root)) continue;
+			for (const layout of folders(root)) {
+				for (const master of folders(join(root, layout))) {
+					if (!isKept(Number(master))) empty(join(root, layout, master));
+				}
+			}
+			removeEmpty(root, mounted);
+		}
 	}
 
 	names(): string[] {
@@ -57,25 +72,45 @@ export class Pins {
 		rmSync(this.#path(name), { force: true });
 	}
 
-	/** Removes all pins, and what held them as far as nobody else's are in it. */
-	close(): void {
-		for (const name of this.names()) this.remove(name);
-		rmdirSync(this.#folder);
-		for (let folder = dirname(this.#folder); folder !== dirname(this.#root); folder = dirname(folder)) {
-			if (folders(folder).length > 0) return;
-			if (folder !== this.#root) rmdirSync(folder);
-			else this.#removeRoot();
+	/** Removes what a version with other maps has pinned for the same port. */
+	dropOtherLayouts(): void {
+		for (const layout of folders(this.#root)) {
+			const folder = join(this.#root, layout, basename(this.#folder));
+			if (folder !== this.#folder && existsSync(folder)) empty(folder);
 		}
+		removeEmpty(this.#root, this.#mounted);
 	}
 
-	#removeRoot(): void {
-		if (this.#mounted) unmountBpffs(this.#root);
-		rmdirSync(this.#root);
+	/** Removes all pins, and what held them as far as nobody else's are in it. */
+	close(): void {
+		this.dropOtherLayouts();
+		empty(this.#folder);
+		removeEmpty(this.#root, this.#mounted);
 	}
 
 	#path(name: string): string {
 		return join(this.#folder, name);
 	}
+}
+
+function sharedRoot(stateDir: string, bpffs: string): string {
+	return join(bpffs, `ipvtap-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`);
+}
+
+/** Removes a port's folder with its pins. */
+function empty(folder: string): void {
+	for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
+	rmdirSync(folder);
+}
+
+/** Removes the folders of layouts that nobody has pins in, and the root with the last of them. */
+function removeEmpty(root: string, mounted: boolean): void {
+	for (const layout of folders(root)) {
+		if (folders(join(root, layout)).length === 0) rmdirSync(join(root, layout));
+	}
+	if (folders(root).length > 0) return;
+	if (mounted) unmountBpffs(root);
+	rmdirSync(root);
 }
 
 /** The root of a bpffs has files of the kernel's own. */

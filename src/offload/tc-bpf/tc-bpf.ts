@@ -171,6 +171,7 @@ class TcBpfPort implements OffloadedPort {
 			if (edge > EDGE_HOST && !this.#parties.has(edge)) maps.dropped.delete(key);
 		}
 		this.#attachments.dropOthers();
+		this.#pins?.dropOtherLayouts();
 		this.#adopted = 0;
 		this.#writePort();
 	}
