@@ -13,17 +13,19 @@ INLINE __u32 header4(const struct ipv4 *ip, __u32 length)
 	return ip->version_ihl >> 4 == 4 && header >= 20 && total >= header && total <= length ? header : 0;
 }
 
-#define DHCP_REQUEST bpf_htonl(68 << 16 | 67)
-#define DHCP_REPLY bpf_htonl(67 << 16 | 68)
+#define FRAGMENT_OFFSET bpf_htons(0x1fff)
 
-/* Source and destination port of a whole UDP packet that has them, or 0. */
-INLINE __u32 ports4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 header)
+/* The destination port of a UDP packet that shows it, or 0. */
+INLINE __u16 udp_port4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 header)
 {
-	__u32 ports = 0;
-	if (ip->protocol != UDP || ip->fragment & bpf_htons(0x3fff)) return 0;
-	if (bpf_skb_load_bytes(skb, ETH_HEADER + header, &ports, 4)) return 0;
-	return ports;
+	__u16 port = 0;
+	if (ip->protocol != UDP || ip->fragment & FRAGMENT_OFFSET) return 0;
+	if (bpf_skb_load_bytes(skb, ETH_HEADER + header + 2, &port, 2)) return 0;
+	return port;
 }
+
+/* Whoever speaks to DHCP's ports is the forwarder's, which knows who may say what. */
+INLINE bool is_dhcp4(__u16 port) { return port == bpf_htons(67) || port == bpf_htons(68); }
 
 /* Whether a sender that doesn't own an address may come to own it: the forwarder decides then. */
 INLINE int claims(const struct sender *sender, int reason) { return sender->learns ? PUNT : -reason; }
@@ -50,15 +52,13 @@ INLINE int slave_ipv4(struct context *it)
 		if (header == 0) return -MALFORMED;
 		/* From nobody, as those ask who want an address. */
 		if (ip->source == 0) return PUNT;
-		__u32 ports = ports4(skb, ip, header);
-		if (ports == DHCP_REPLY) return PUNT;
+		if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
 		return source ? -IP_SPOOF : claims(sender, IP_SPOOF);
 	}
 	it->edge = source->edge;
 	__u32 destination = ip->destination;
 	if (to_group(frame) || is_group4(destination)) return PUNT;
-	__u32 ports = ports4(skb, ip, header);
-	if (ports == DHCP_REQUEST || ports == DHCP_REPLY) return PUNT;
+	if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
 	return slave_to_owner(it, owner4(destination));
 }
 
@@ -70,11 +70,12 @@ INLINE int wire_ipv4(struct context *it)
 	struct ipv4 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return IGNORE;
 	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
-	if (header == 0) return IGNORE;
 	bool group = to_group(frame);
 	if (!group && !same(mac_at(frame), master_mac(it->port))) return IGNORE;
 	if (it->port->slaves == 0) return IGNORE;
-	if (group || is_group4(ip->destination) || ports4(skb, ip, header) == DHCP_REPLY) return PUNT_COPY;
+	/* Damaged: whether it was for a guest, and so is to be counted, the forwarder finds out. */
+	if (header == 0) return group ? IGNORE : PUNT_COPY;
+	if (group || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT_COPY;
 	struct owner *owner = owner4(ip->destination);
 	if (!owner) return IGNORE;
 	/* Only a frame that we sent ourselves needs to be asked for its sender. */
@@ -91,7 +92,7 @@ INLINE int host_ipv4(struct context *it)
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
 	if (header == 0) return -MALFORMED;
-	if (to_group(frame) || is_group4(ip->destination) || ports4(skb, ip, header) == DHCP_REPLY) return PUNT;
+	if (to_group(frame) || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT;
 	return host_to_owner(it, owner4(ip->destination));
 }
 

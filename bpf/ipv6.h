@@ -50,10 +50,11 @@ INLINE int wire_ipv6(struct context *it)
 	void *frame = begin(skb);
 	struct ipv6 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return IGNORE;
-	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return IGNORE;
 	bool group = to_group(frame);
 	if (!group && !same(mac_at(frame), master_mac(it->port))) return IGNORE;
 	if (it->port->slaves == 0) return IGNORE;
+	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return group ? IGNORE : PUNT_COPY;
+	if (ip->next == UDP && is_dhcp6(skb, 0)) return PUNT_COPY;
 	struct address6 destination = ip->destination;
 	struct address6 source = ip->source;
 	if (nd_type(skb, ip) == NS) {
@@ -82,7 +83,7 @@ INLINE int host_ipv6(struct context *it)
 	struct ipv6 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return -MALFORMED;
-	if (to_group(frame) || is_group6(&ip->destination)) return PUNT;
+	if (to_group(frame) || is_group6(&ip->destination) || (ip->next == UDP && is_dhcp6(skb, 0))) return PUNT;
 	return host_to_owner(it, owner6(&ip->destination));
 }
 

@@ -13,6 +13,14 @@ INLINE bool is_extension(__u8 next) { return next == 0 || next == 43 || next == 
  */
 #define UNSURE -1
 
+/* Whether UDP that begins `behind` the IPv6 header speaks to DHCPv6's ports. */
+INLINE bool is_dhcp6(struct __sk_buff *skb, __u32 behind)
+{
+	__u16 port = 0;
+	if (bpf_skb_load_bytes(skb, ETH_HEADER + sizeof(struct ipv6) + behind + 2, &port, 2)) return false;
+	return port == bpf_htons(546) || port == bpf_htons(547);
+}
+
 INLINE int nd_type(struct __sk_buff *skb, const struct ipv6 *ip)
 {
 	__u8 bytes[4];
@@ -22,11 +30,13 @@ INLINE int nd_type(struct __sk_buff *skb, const struct ipv6 *ip)
 		if (bytes[0] < RS || bytes[0] > ND_LAST) return 0;
 		return bytes[0] == NS || bytes[0] == NA ? bytes[0] : UNSURE;
 	}
+	if (next == UDP && is_dhcp6(skb, 0)) return UNSURE;
 	if (!is_extension(next)) return 0;
-	/* Fragments are everyday: a later one is harmless alone, a first one shows what it begins. */
+	/* Fragments are everyday: a later one is harmless alone. A first one shows what it begins. */
 	if (next != FRAGMENT || bpf_ntohs(ip->payload_length) < 8) return UNSURE;
 	if (bpf_skb_load_bytes(skb, ETH_HEADER + sizeof(*ip), bytes, 4)) return UNSURE;
 	if (bytes[2] != 0 || bytes[3] & 0xf8) return 0;
+	if (bytes[0] == UDP) return bpf_ntohs(ip->payload_length) < 16 || is_dhcp6(skb, 8) ? UNSURE : 0;
 	return bytes[0] == ICMPV6 || is_extension(bytes[0]) ? UNSURE : 0;
 }
 

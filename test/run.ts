@@ -2,7 +2,7 @@
  * Runs the test suites one after another and adds up their results. AVA's TAP output is counted, not guessed
  * from exit codes: a suite that ran no test at all is a failure.
  *
- *     node dist/test/run.js [lint|unit|integration|e2e]…
+ *     node dist/test/run.js [lint|unit|integration|oracle|e2e]…
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -22,6 +22,7 @@ const suites: Suite[] = [
 	{ name: 'lint', run: () => command('npx', ['--no-install', 'biome', 'check', '.']) },
 	{ name: 'unit', run: () => ava('ava.config.js') },
 	{ name: 'integration', run: () => ava('ava.integration.config.js') },
+	{ name: 'oracle', run: () => ava('ava.oracle.config.js') },
 	{ name: 'e2e', run: () => ava('ava.e2e.config.js') },
 ];
 

@@ -1,7 +1,7 @@
 /** Options and arguments that commands share, checked before any daemon is asked or started. */
 import { resolve } from 'node:path';
 import { Argument, InvalidArgumentError, Option } from 'commander';
-import { flags, modes } from '../control/model.js';
+import { flags, modes, type Permission, permissions } from '../control/model.js';
 
 export const json = (): Option => new Option('--json', 'one JSON document on stdout');
 export const mode = (): Option => new Option('--mode <mode>', 'how frames are forwarded').choices([...modes]);
@@ -16,6 +16,11 @@ export const learn = (): Option =>
 		'--learn <on|off>',
 		'may the guest claim addresses by using them (default: off once --ip is given)',
 	).choices(['on', 'off']);
+export const allow = (): Option =>
+	new Option(
+		'--allow <what>',
+		`let the guest speak as ${permissions.join(' or ')}; with a comma between, or again, for more`,
+	).argParser(permissionList);
 export const mac = (): Option =>
 	new Option('--mac <mac>', "the guest's MAC (default: derived from the names)");
 export const queues = (): Option =>
@@ -46,6 +51,14 @@ export const anyName = (): Argument => new Argument('<name>', "a slave's or a ma
 /** A repeated option adds up. */
 export function collect(value: string, before: string[] = []): string[] {
 	return [...before, value];
+}
+
+function permissionList(text: string, before: Permission[] = []): Permission[] {
+	const known: readonly string[] = permissions;
+	const words = text.split(',');
+	const unknown = words.find(word => !known.includes(word));
+	if (unknown !== undefined) throw new InvalidArgumentError(`Allowed choices are ${permissions.join(', ')}.`);
+	return [...before, ...(words as Permission[])];
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

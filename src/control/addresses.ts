@@ -19,7 +19,10 @@ export function parseAddress(text: string): string {
 			hint: `give the address alone: ${quote(bare)} (of prefixes, only /${whole} is accepted)`,
 		});
 	}
-	const fault = rangeFaults[address.range()];
+	const [first = 0] = address.toByteArray();
+	const reserved =
+		address.kind() === 'ipv4' && first >= 240 ? 'it is reserved, as all of 240.0.0.0/4' : undefined;
+	const fault = rangeFaults[address.range()] ?? reserved;
 	if (fault) throw unfit(text, fault);
 	return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
 }

@@ -223,19 +223,20 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	/**
 	 * Takes everything down, in order: slaves, ports, the state file. What fails is logged and doesn't stop the rest.
-	 * The TAPs of libvirt's domains stay for the next daemon: a guest whose TAP is deleted has no way back to it.
+	 * A slave with a guest behind it stays for the next daemon: a guest whose TAP is deleted has no way back to it.
 	 */
 	async close(): Promise<void> {
 		this.#closing = true;
 		await this.serial.run(async () => {
 			const undo = new Undo();
-			undo.push(() => this.#saveLasting());
+			const lasting = this.registry.slaves().filter(slave => slave.domain || this.estate.isHeld(slave.name));
+			undo.push(() => this.#saveLasting(lasting));
 			for (const { name, hostInterface } of this.registry.masters()) {
 				if (hostInterface !== null) undo.push(() => this.estate.deleteHostInterface(hostInterface));
 				undo.push(() => this.estate.closePort(name));
 			}
 			for (const slave of this.registry.slaves()) {
-				if (!slave.domain) undo.push(() => this.estate.deleteTap(slave.name));
+				if (!lasting.includes(slave)) undo.push(() => this.estate.deleteTap(slave.name));
 				undo.push(() => this.estate.unplug(slave));
 			}
 			this.#watch.close();
@@ -275,8 +276,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		}
 	}
 
-	#saveLasting(): void {
-		const slaves = this.registry.slaves().filter(({ domain }) => domain);
+	#saveLasting(slaves: SlaveRecord[]): void {
 		const masters = this.registry
 			.masters()
 			.filter(({ name }) => slaves.some(({ master }) => master === name));

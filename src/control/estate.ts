@@ -181,7 +181,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 
 	/** Gives a slave its place on its master's port. @throws IpvtapError; the problem is kept until it succeeds. */
 	async plug(record: SlaveRecord): Promise<void> {
-		const { name, mac, learn, addresses, remembered, closed } = record;
+		const { name, mac, learn, allow = [], addresses, remembered, closed } = record;
 		try {
 			const open = this.#ports.get(record.master);
 			const tap = this.#taps.get(name);
@@ -195,6 +195,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 				ifindex,
 				mac,
 				learn,
+				allow,
 				addresses,
 				live,
 				limits: edgeLimits(effectiveLimits(record.limits)),
@@ -245,6 +246,12 @@ export class Estate extends EventEmitter<EstateEvents> {
 	async setPort(master: string, change: Parameters<Port['set']>[0]): Promise<void> {
 		const open = this.#ports.get(master);
 		if (open) await inTime(open.port.set(change), limits.portMs, `change ${master}`);
+	}
+
+	/** Has somebody the slave's TAP open, at this moment? */
+	isHeld(slave: string): boolean {
+		const tap = this.#taps.get(slave);
+		return tap !== undefined && getLink(tap.link.ifindex)?.carrier === true;
 	}
 
 	updateTap(slave: string, link: Link): void {

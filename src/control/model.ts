@@ -14,6 +14,10 @@ export type Flag = (typeof flags)[number];
 export const origins = ['static', 'learned', 'dhcp'] as const;
 export type Origin = (typeof origins)[number];
 
+/** What a guest may say that others may not: answer DHCP, advertise itself as a router. */
+export const permissions = ['dhcp-server', 'router'] as const;
+export type Permission = (typeof permissions)[number];
+
 export interface AddressEntry {
 	/** Text form: dotted quad, or RFC 5952. */
 	address: string;
@@ -78,6 +82,7 @@ export interface Slave {
 	mtu: number;
 	state: SlaveState;
 	learn: boolean;
+	allow: Permission[];
 	limits: Limits;
 	queues: number;
 	addresses: AddressEntry[];

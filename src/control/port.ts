@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
-import { type EdgeCounters, readEdge } from '../datapath/counters.js';
+import { clearEdge, type EdgeCounters, readEdge } from '../datapath/counters.js';
 import { masterRingFilter, slaveRingFilter } from '../datapath/filter/programs.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
@@ -135,6 +135,8 @@ export class Port extends EventEmitter<PortEvents> {
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
 		const edge = this.#edges.take(number => this.#byEdge.has(number), this.#master.name);
+		// Numbers are used again: what was counted for whoever had this one is not the new slave's.
+		clearEdge(this.#threads.counters, edge);
 		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
 		const { ifname, ifindex } = slave;
 		this.#members.set(slave.name, member);
@@ -285,11 +287,11 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	async #open(member: Member): Promise<void> {
-		const { edge, ifindex, mac, learn, live, addresses, remembered = [], limits = {} } = member;
+		const { edge, ifindex, mac, learn, allow, live, addresses, remembered = [], limits = {} } = member;
 		member.open = true;
 		// First, so that nothing passes without.
 		await this.#threads.change({ kind: 'limits', edge, limits });
-		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn });
+		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn, allow });
 		await this.#offload.addSlave(member);
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);

@@ -7,8 +7,9 @@ import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
 import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
-import type { AddressEntry, DomainNic, DomainState, Flag, Mode } from './model.js';
+import type { AddressEntry, DomainNic, DomainState, Flag, Mode, Permission } from './model.js';
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
+import { permitted } from './permissions.js';
 
 export interface MasterRecord {
 	name: string;
@@ -36,6 +37,8 @@ export interface SlaveRecord {
 	/** What it had learned, or been leased, when this was last written down. */
 	remembered?: AddressEntry[];
 	learn: boolean;
+	/** Absent where it may say nothing special. */
+	allow?: Permission[];
 	queues: number;
 	/** User id that may open the TAP, and change this slave. */
 	owner: number;
@@ -82,6 +85,7 @@ export interface SlaveRequest {
 	addresses?: string[];
 	mac?: string;
 	learn?: boolean;
+	allow?: Permission[];
 	queues?: number;
 	ephemeral?: boolean;
 	/** Default: derived from the name. */
@@ -228,13 +232,10 @@ export class Registry {
 	planSlave(request: SlaveRequest): SlaveRecord {
 		const name = checkSlaveName(request.name);
 		if (this.#slaves.has(name)) {
-			throw new IpvtapError(
-				'conflict',
-				`the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`,
-				{
-					hint: `choose another name, or detach it first: ipvtap detach ${name}`,
-				},
-			);
+			const inUse = `the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`;
+			throw new IpvtapError('conflict', inUse, {
+				hint: `choose another name, or detach it first: ipvtap detach ${name}`,
+			});
 		}
 		if (this.#masters.has(name)) {
 			throw new IpvtapError('conflict', `the name '${name}' is in use: it is a master`, {
@@ -251,6 +252,7 @@ export class Registry {
 			mac: this.#planMac(request),
 			addresses,
 			learn: request.learn ?? addresses.length === 0,
+			...permitted(request.allow),
 			queues: request.queues ?? 1,
 			owner: request.owner,
 			ephemeral: request.ephemeral ?? false,

@@ -19,7 +19,7 @@ import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import { parseAddress } from './addresses.js';
 import { limitsFile } from './limits-schema.js';
-import { domainStates, flags, modes, origins } from './model.js';
+import { domainStates, flags, modes, origins, permissions } from './model.js';
 import { checkInterfaceName, checkSlaveName, parseMac } from './names.js';
 import { type DomainRecord, defaultAgeing, type MasterRecord, type SlaveRecord } from './registry.js';
 
@@ -138,6 +138,7 @@ const slave = z.strictObject({
 		)
 		.exactOptional(),
 	learn: z.boolean(),
+	allow: z.array(z.enum(permissions)).exactOptional(),
 	queues: z.int().min(1).max(limits.queues),
 	owner: z.int().min(0),
 	ephemeral: z.boolean(),

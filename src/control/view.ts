@@ -51,6 +51,7 @@ export function viewSlave(
 		state: tap?.link.carrier ? 'up' : 'down',
 		learn,
 		limits: effectiveLimits(record.limits),
+		allow: record.allow ?? [],
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
 		offload: plugged?.offload.name ?? 'none',
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),

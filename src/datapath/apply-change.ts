@@ -33,7 +33,7 @@ export function applyChange(
 			state.flag = flagNumbers[change.flag];
 			return;
 		case 'slave-added':
-			state.addSlave(change.edge, change.mac, change.learn);
+			state.addSlave(change.edge, change.mac, change.learn, change.allow);
 			transmit.setInterface(change.edge, change.ifindex);
 			interfaces?.set(Int32Array.of(change.ifindex), change.edge);
 			return;

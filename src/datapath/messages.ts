@@ -6,14 +6,22 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { BookChange, BookOrigin } from './address-book.js';
 import type { EdgeLimits } from './limits.js';
-import type { FlagName } from './port-state.js';
+import type { FlagName, PermissionName } from './port-state.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
 export type StateChange =
 	| { kind: 'master'; mac: string; ifindex: number }
 	| { kind: 'host'; ifindex: number; enabled: boolean }
 	| { kind: 'flag'; flag: FlagName }
-	| { kind: 'slave-added'; edge: number; ifindex: number; mac: string; learn: boolean }
+	| {
+			kind: 'slave-added';
+			edge: number;
+			ifindex: number;
+			mac: string;
+			learn: boolean;
+			/** What it may say that others may not. */
+			allow?: readonly PermissionName[];
+	  }
 	| { kind: 'slave-removed'; edge: number; ifindex: number }
 	| { kind: 'assigned'; address: string; edge: number }
 	| { kind: 'released'; address: string }

@@ -15,6 +15,12 @@ export const FLAG_VEPA = 2;
 export const flagNumbers = { bridge: FLAG_BRIDGE, private: FLAG_PRIVATE, vepa: FLAG_VEPA } as const;
 export type FlagName = keyof typeof flagNumbers;
 
+/** What only some guests may say: bits of `allows`. */
+export const ALLOW_DHCP_SERVER = 1;
+export const ALLOW_ROUTER = 2;
+export const permissionBits = { 'dhcp-server': ALLOW_DHCP_SERVER, router: ALLOW_ROUTER } as const;
+export type PermissionName = keyof typeof permissionBits;
+
 export class PortState {
 	flag: number = FLAG_BRIDGE;
 	masterHigh = 0;
@@ -32,6 +38,8 @@ export class PortState {
 	readonly learns = new Uint8Array(EDGES_MAX);
 	/** 1 for each guest's edge in use. */
 	readonly present = new Uint8Array(EDGES_MAX);
+	/** What a guest may say that others may not: ALLOW_… bits. */
+	readonly allows = new Uint8Array(EDGES_MAX);
 	/** How many addresses of each family an edge owns. */
 	readonly owned4 = new Uint16Array(EDGES_MAX);
 	readonly owned6 = new Uint16Array(EDGES_MAX);
@@ -56,11 +64,12 @@ export class PortState {
 		this.macLow[EDGE_HOST] = low;
 	}
 
-	addSlave(edge: number, mac: string, learn: boolean): void {
+	addSlave(edge: number, mac: string, learn: boolean, allow: readonly PermissionName[] = []): void {
 		const { high, low } = parseMac(mac);
 		this.macHigh[edge] = high;
 		this.macLow[edge] = low;
 		this.learns[edge] = learn ? 1 : 0;
+		this.allows[edge] = allow.reduce((bits, name) => bits | permissionBits[name], 0);
 		this.slaves[this.slaveCount++] = edge;
 		this.present[edge] = 1;
 	}
@@ -73,6 +82,7 @@ export class PortState {
 		this.learns[edge] = 0;
 		this.present[edge] = 0;
 		this.limits.set(edge, {});
+		this.allows[edge] = 0;
 	}
 
 	/** Gives an address to an edge, taking it from whoever had it. */

@@ -19,7 +19,7 @@ export const SLOW_FANOUT = 0x10000;
 export const SLOW_ANSWER = 0x10001;
 /** From an address that the slave doesn't own yet, but may claim. */
 export const SLOW_CLAIM = 0x10002;
-/** DHCPv4 between a guest and a server: MAC-NAT inside the message, and replies by transaction id. */
+/** DHCP between a guest and a server: identities, leases, and for IPv4 MAC-NAT inside and replies by transaction id. */
 export const SLOW_DHCP = 0x10003;
 /** A guest's answer to a question that ipvtap itself asked, whether it still uses an address. */
 export const SLOW_REFRESH = 0x10004;

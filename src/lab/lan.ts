@@ -23,6 +23,8 @@ export const dhcpRange = ['192.0.2.100', '192.0.2.150'] as const;
 export interface LanOptions {
 	/** Goes before the names of the namespaces, for more than one LAN in a process. */
 	prefix?: string;
+	/** What the router's dnsmasq is told in place of {@link dnsmasqServices}; empty: there is none. */
+	dnsmasq?: readonly string[];
 }
 
 /**
@@ -42,6 +44,7 @@ export class Lan {
 	/** For sockets, logs and files of whoever uses the LAN; removed with it. */
 	readonly folder: string;
 	#port: SecuredPort | undefined;
+	#servers = 0;
 	readonly #removeFolder: () => void;
 
 	private constructor([host, bridge, router, laptop]: readonly Namespace[], folder: [string, () => void]) {
@@ -57,7 +60,7 @@ export class Lan {
 	 *
 	 * @throws IpvtapError `permission` without root, `failed` with the words of the tool that refused.
 	 */
-	static async create({ prefix = '' }: LanOptions = {}): Promise<Lan> {
+	static async create({ prefix = '', dnsmasq = dnsmasqServices }: LanOptions = {}): Promise<Lan> {
 		const folder = makeFolder(`${prefix}lan`);
 		const namespaces: Namespace[] = [];
 		try {
@@ -65,7 +68,7 @@ export class Lan {
 				namespaces.push(await Namespace.create(prefix + name));
 			}
 			const lan = new Lan(namespaces, folder);
-			await lan.#build();
+			await lan.#build(dnsmasq);
 			return lan;
 		} catch (error) {
 			await Promise.all(namespaces.map(namespace => namespace.delete()));
@@ -100,13 +103,26 @@ export class Lan {
 		return server;
 	}
 
+	/** Makes the switch send back to the host what it has sent to all, as access points do. */
+	async reflect(): Promise<void> {
+		await this.switch.exec('bridge', ['link', 'set', 'dev', 'host', 'hairpin', 'on']);
+	}
+
+	/** Starts a dnsmasq that serves `eth0` of a member with these options and no others, and waits until it does. */
+	dnsmasq(member: Namespace, options: readonly string[]): Promise<Dnsmasq> {
+		return startDnsmasq(member, [
+			`--dhcp-leasefile=${join(this.folder, `${member.name}-${this.#servers++}.leases`)}`,
+			...options,
+		]);
+	}
+
 	/** Ends every process on the LAN and removes it. */
 	async close(): Promise<void> {
 		await Promise.all([this.host, this.switch, this.router, this.laptop].map(member => member.delete()));
 		this.#removeFolder();
 	}
 
-	async #build(): Promise<void> {
+	async #build(dnsmasq: readonly string[]): Promise<void> {
 		const members = [this.router, this.host, this.laptop];
 		// Static addresses here are unique by construction, and a wait of a second for each is not needed.
 		const settings = { 'net.ipv6.conf.default.accept_dad': 0, 'net.ipv6.conf.default.dad_transmits': 0 };
@@ -134,7 +150,7 @@ export class Lan {
 		);
 		this.#port = await SecuredPort.on(this.switch, 'host', lanMembers.host.mac);
 		await this.router.sysctl({ 'net.ipv4.ip_forward': 1, 'net.ipv6.conf.all.forwarding': 1 });
-		await startDnsmasq(this.router, join(this.folder, 'dhcp.leases'));
+		if (dnsmasq.length > 0) await this.dnsmasq(this.router, dnsmasq);
 		await Promise.all(members.map(member => reachesAll(member)));
 	}
 
@@ -159,29 +175,42 @@ export class Lan {
 const readyTimeoutMs = 10_000;
 
 /** DHCPv4, and router advertisements with a prefix that hosts may make addresses from (RFC 4862). */
-async function startDnsmasq(namespace: Namespace, leases: string): Promise<void> {
+export const dnsmasqServices: readonly string[] = [
+	`--dhcp-range=${dhcpRange.join(',')},255.255.255.0,2m`,
+	'--dhcp-authoritative',
+	'--enable-ra',
+	'--dhcp-range=2001:db8:1::,ra-only,64,10m',
+];
+
+export interface Dnsmasq {
+	process: ChildProcess;
+	/** What it has logged, each exchange included. */
+	log: string[];
+}
+
+async function startDnsmasq(namespace: Namespace, options: readonly string[]): Promise<Dnsmasq> {
 	const args = ['--no-daemon', '--conf-file=/dev/null', '--user=root', '--port=0', '--interface=eth0'];
-	args.push('--bind-interfaces', '--except-interface=lo', '--log-facility=-', `--dhcp-leasefile=${leases}`);
-	args.push(`--dhcp-range=${dhcpRange.join(',')},255.255.255.0,2m`, '--dhcp-authoritative', '--no-ping');
-	args.push('--enable-ra', '--dhcp-range=2001:db8:1::,ra-only,64,10m');
+	args.push('--bind-interfaces', '--except-interface=lo', '--log-facility=-', '--no-ping', ...options);
 	const server = namespace.spawn('dnsmasq', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-	const said: string[] = [];
+	const log: string[] = [];
+	// A full pipe would stop it, so it is read for as long as it runs.
 	const lines = createInterface(server.stderr as Readable);
 	const started = new Promise<void>(resolve => {
 		lines.on('line', line => {
-			said.push(line);
+			if (log.push(line) > logLines) log.shift();
 			if (line.includes('started, ')) resolve();
 		});
 	});
 	const ended = once(server, 'exit').then(() => {
-		throw new IpvtapError('failed', `start the LAN's DHCP server: ${said.join('; ')}`);
+		throw new IpvtapError('failed', `start the LAN's DHCP server: ${log.join('; ')}`);
 	});
 	ended.catch(() => {});
 	await Promise.race([started, ended]);
-	// It logs each lease; nobody reads on, and a full pipe would stop it.
-	lines.removeAllListeners('line');
-	lines.resume();
+	return { process: server, log };
 }
+
+/** Lines of dnsmasq's log that are kept. */
+const logLines = 10_000;
 
 async function reachesAll(member: Namespace): Promise<void> {
 	const addresses = Object.values(lanMembers).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);

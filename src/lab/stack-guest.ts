@@ -27,6 +27,8 @@ export interface StackGuestOptions {
 	mtu?: number;
 	/** IPv6 duplicate address detection, on by default as in every guest. */
 	dad?: boolean;
+	/** Kernel settings of the guest by their names under /proc/sys with dots, made before its NIC is up. */
+	sysctl?: Readonly<Record<string, string | number>>;
 }
 
 /**
@@ -125,6 +127,7 @@ export class StackGuest {
 	async #setUp(options: StackGuestOptions): Promise<void> {
 		const own = options.addresses?.some(isIpv6) && options.autoconf !== true;
 		await this.namespace.sysctl({
+			...options.sysctl,
 			...(own ? { [`net.ipv6.conf.${device}.autoconf`]: 0 } : {}),
 			...(options.dad === false
 				? { [`net.ipv6.conf.${device}.accept_dad`]: 0, [`net.ipv6.conf.${device}.dad_transmits`]: 0 }

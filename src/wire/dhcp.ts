@@ -11,6 +11,7 @@ export const DHCP_XID = 4;
 export const DHCP_FLAGS = 10;
 export const DHCP_CIADDR = 12;
 export const DHCP_YIADDR = 16;
+export const DHCP_GIADDR = 24;
 export const DHCP_CHADDR = 28;
 export const DHCP_COOKIE = 236;
 export const DHCP_OPTIONS = 240;
@@ -23,6 +24,7 @@ export const DHCP_FLAG_BROADCAST = 0x8000;
 /** RFC 2132. */
 export const OPTION_PAD = 0;
 export const OPTION_LEASE_TIME = 51;
+export const OPTION_OVERLOAD = 52;
 export const OPTION_MESSAGE_TYPE = 53;
 export const OPTION_CLIENT_ID = 61;
 export const OPTION_END = 255;
@@ -36,6 +38,7 @@ export const DHCP_NAK = 6;
 export const DHCP_RELEASE = 7;
 
 export const UDP_HEADER = 8;
+export const UDP_DESTINATION_PORT = 2;
 export const UDP_LENGTH = 4;
 export const UDP_CHECKSUM = 6;
 export const DHCP_SERVER_PORT = 67;
@@ -54,9 +57,16 @@ export function isDhcp(frame: DataView, bootp: number, length: number): boolean 
 /**
  * Offset of an option's type byte, or 0 if it isn't there. `end` is where the message ends; an option that
  * claims to go on past it ends the search, as does OPTION_END, whose offset `findOption(…, OPTION_END)` gives.
+ * @param from offset of the first option to look at.
  */
-export function findOption(frame: DataView, bootp: number, end: number, wanted: number): number {
-	let option = bootp + DHCP_OPTIONS;
+export function findOption(
+	frame: DataView,
+	bootp: number,
+	end: number,
+	wanted: number,
+	from = bootp + DHCP_OPTIONS,
+): number {
+	let option = from;
 	while (option < end) {
 		const type = frame.getUint8(option);
 		if (type === OPTION_END) return wanted === OPTION_END ? option : 0;

@@ -2,16 +2,8 @@
  * IPv6 neighbour discovery (RFC 4861) inside ICMPv6: which message a packet carries, wherever its extension
  * headers hide it, and where its link-layer address option lies.
  */
-import {
-	IPV6_HEADER,
-	IPV6_NEXT_HEADER,
-	IPV6_PAYLOAD_LENGTH,
-	PROTOCOL_DESTINATION_OPTIONS,
-	PROTOCOL_FRAGMENT,
-	PROTOCOL_HOP_BY_HOP,
-	PROTOCOL_ICMPV6,
-	PROTOCOL_ROUTING,
-} from './ip.js';
+import { IPV6_HEADER, IPV6_NEXT_HEADER, IPV6_PAYLOAD_LENGTH, PROTOCOL_ICMPV6 } from './ip.js';
+import { CHAIN_HIDDEN, CHAIN_OFFSET, upperLayer } from './ipv6-extension.js';
 
 export const ROUTER_SOLICITATION = 133;
 export const ROUTER_ADVERTISEMENT = 134;
@@ -39,36 +31,12 @@ export const ND_MALFORMED = -2;
  */
 export function ndType(frame: DataView, at: number): number {
 	const end = at + IPV6_HEADER + frame.getUint16(at + IPV6_PAYLOAD_LENGTH);
-	let next = frame.getUint8(at + IPV6_NEXT_HEADER);
-	if (next === PROTOCOL_ICMPV6) return plainType(frame, at + IPV6_HEADER, end);
-	let header = at + IPV6_HEADER;
-	let fragmented = false;
-	for (let depth = 0; isExtension(next); depth++) {
-		if (depth === EXTENSION_HEADERS_MAX) return ND_HIDDEN;
-		// RFC 7112: a first fragment must show all headers, or nobody can say what it begins.
-		if (header + 8 > end) return fragmented ? ND_HIDDEN : 0;
-		const isFragment = next === PROTOCOL_FRAGMENT;
-		// A later fragment is harmless alone: what it would complete was dropped with its first.
-		if (isFragment && (frame.getUint16(header + 2) & FRAGMENT_OFFSET) !== 0) return 0;
-		fragmented ||= isFragment;
-		next = frame.getUint8(header);
-		header += isFragment ? 8 : (frame.getUint8(header + 1) + 1) << 3;
-	}
-	return next === PROTOCOL_ICMPV6 && couldBeNd(frame, header, end) ? ND_HIDDEN : 0;
-}
-
-/** Nobody honest sends more, but Linux and the BSDs walk more: beyond this anything may hide, so nothing passes. */
-const EXTENSION_HEADERS_MAX = 8;
-/** Of the 16 bits behind the first two of a fragment header; in units of 8 bytes, so 0 means the first (RFC 8200, 4.5). */
-const FRAGMENT_OFFSET = 0xfff8;
-
-function isExtension(header: number): boolean {
-	return (
-		header === PROTOCOL_HOP_BY_HOP ||
-		header === PROTOCOL_ROUTING ||
-		header === PROTOCOL_FRAGMENT ||
-		header === PROTOCOL_DESTINATION_OPTIONS
-	);
+	if (frame.getUint8(at + IPV6_NEXT_HEADER) === PROTOCOL_ICMPV6)
+		return plainType(frame, at + IPV6_HEADER, end);
+	const upper = upperLayer(frame, at, end);
+	if (upper < 0) return upper === CHAIN_HIDDEN ? ND_HIDDEN : 0;
+	const header = Math.floor(upper / CHAIN_OFFSET);
+	return (upper & 255) === PROTOCOL_ICMPV6 && couldBeNd(frame, header, end) ? ND_HIDDEN : 0;
 }
 
 function couldBeNd(frame: DataView, at: number, end: number): boolean {

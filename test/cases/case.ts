@@ -11,8 +11,8 @@ export type Place = 'wire' | 'host' | SlaveName;
 
 /**
  * What the fast path says. `fan out`, `answer` and `claim` belong to the slow path, and `out` says what it does;
- * after a `claim` the address belongs to the sender; what becomes of `dhcp` depends on what was asked before, and is
- * the matter of unit/datapath/dhcp-nat.test.ts. `ignore`: it is the host's own business.
+ * after a `claim` the address belongs to the sender; what becomes of DHCPv4 depends on what was asked before, and is
+ * the matter of unit/datapath/dhcp-nat.test.ts and dhcp-identity.test.ts. `ignore`: it is the host's own business.
  */
 export type Verdict =
 	| Place

@@ -4,6 +4,7 @@ import type { Topology } from '../helpers/pure-port.js';
 import { slaves, standardTopology } from '../helpers/world.js';
 import { arpCases } from './arp.js';
 import type { Case, Place } from './case.js';
+import { dhcpCases } from './dhcp.js';
 import { flagCases } from './flags.js';
 import { hostCases } from './host.js';
 import { ipv4Cases } from './ipv4.js';
@@ -21,6 +22,7 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	nd: ndCases,
 	ipv6: ipv6Cases,
 	multicast: multicastCases,
+	dhcp: dhcpCases,
 	spoof: spoofCases,
 	'nd-spoof': ndSpoofCases,
 	malformed: malformedCases,

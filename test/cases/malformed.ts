@@ -1,6 +1,6 @@
 /**
  * Frames that aren't what they say. From a guest they are dropped; from the wire they are the host's to complain
- * about. Truncation is generated: each kind of frame, cut at every byte.
+ * about, unless they are for a guest. Truncation is generated: each kind of frame, cut at every byte.
  */
 import {
 	arp,
@@ -129,11 +129,18 @@ export const malformedCases: Case[] = [
 		packet4(vm1, gateway, {}, udp(), { totalLength: 19 }),
 		'malformed',
 	),
-	ignored(
+	dropped(
 		'IPv4 with a total length longer than the frame',
+		'wire',
 		packet4(gateway, vm1, toVm1, udp(), { totalLength: 900 }),
+		'malformed',
 	),
-	ignored('IPv4 with a header of 4 words', packet4(gateway, vm1, toVm1, udp(), { headerWords: 4 })),
+	dropped(
+		'IPv4 with a header of 4 words',
+		'wire',
+		packet4(gateway, vm1, toVm1, udp(), { headerWords: 4 }),
+		'malformed',
+	),
 
 	...[4, 0, 7].map(version =>
 		dropped(
@@ -162,13 +169,17 @@ export const malformedCases: Case[] = [
 		'malformed',
 	),
 	dropped('ICMPv6 without a byte of it', 'vm1', packet6(vm1, gateway, {}, raw(58)), 'malformed'),
-	ignored(
+	dropped(
 		'IPv6 with a payload longer than the frame',
+		'wire',
 		packet6(gateway, vm1, toVm1, udp(), { payloadLength: 900 }),
+		'malformed',
 	),
-	ignored(
+	dropped(
 		'an IPv6 jumbogram',
+		'wire',
 		packet6(gateway, vm1, toVm1, raw(0, Uint8Array.of(17, 0, 0xc2, 4, 0, 1, 0, 0)), { payloadLength: 0 }),
+		'malformed',
 	),
 
 	...[0, 3, 4, 8, 9, 0xffff].map(operation =>
@@ -294,8 +305,8 @@ export const malformedCases: Case[] = [
 	...truncated('a neighbour advertisement', advertise(vm1, vm2)),
 	...truncated('a router solicitation', solicitRouters(vm1)),
 	...truncatedInside(),
-	...truncatedOnWire('IPv4', packet4(gateway, vm1, toVm1)),
-	...truncatedOnWire('IPv6', packet6(gateway, vm1, toVm1)),
+	...truncatedOnWire('IPv4', packet4(gateway, vm1, toVm1), 34),
+	...truncatedOnWire('IPv6', packet6(gateway, vm1, toVm1), 54),
 	...truncatedOnWire('ARP', arpRequest(gateway, vm1.ipv4)),
 	...truncatedOnWire('a neighbour solicitation', solicit(gateway, vm1.linkLocal)),
 ];
@@ -329,11 +340,14 @@ function truncatedInside(): Case[] {
 	);
 }
 
-/** From the wire it is nobody's here, so the host may say what is wrong with it. */
-function truncatedOnWire(what: string, frame: Uint8Array): Case[] {
+/**
+ * From the wire it is the host's to say what is wrong with it; but what is for a guest's address, as far as can be
+ * seen when `addressed` bytes are there, the host never sees.
+ */
+function truncatedOnWire(what: string, frame: Uint8Array, addressed = frame.length): Case[] {
 	return Array.from({ length: frame.length - 14 }, (_, index): Case => {
 		const length = index + 14;
-		const verdict: Verdict = 'ignore';
+		const verdict: Verdict = length < addressed ? 'ignore' : 'drop: malformed';
 		return {
 			name: `${what} cut to ${length} of ${frame.length} bytes`,
 			from: 'wire',

@@ -198,22 +198,6 @@ export const multicastCases: Case[] = [
 			{ to: 'vm4', frame: multicast4(vm3, mdns4) },
 		],
 	},
-	{
-		name: 'DHCPv6 from a link-local address that the port has not seen yet',
-		from: 'vm1',
-		frame: multicast6({ ...vm1, linkLocal: 'fe80::99' }, 'ff02::1:2', {}, udp(546, 547)),
-		verdict: 'claim',
-		out: [
-			{
-				to: 'wire',
-				frame: multicast6({ ...vm1, linkLocal: 'fe80::99' }, 'ff02::1:2', natted, udp(546, 547)),
-			},
-			...(['host', 'vm2', 'vm3', 'vm4'] as const).map(to => ({
-				to,
-				frame: multicast6({ ...vm1, linkLocal: 'fe80::99' }, 'ff02::1:2', {}, udp(546, 547)),
-			})),
-		],
-	},
 	dropped(
 		'broadcast from nobody that is not DHCP',
 		'vm3',
@@ -224,12 +208,12 @@ export const multicastCases: Case[] = [
 		'a fragment that pretends to be DHCP',
 		'vm3',
 		multicast4(vm3, everybody, {}, udp(68, 67), { ...unconfigured, fragment: 0x2000 }),
-		'ip-spoof',
+		'malformed',
 	),
 	dropped(
 		'DHCP from nobody to one station',
 		'vm3',
-		packet4(vm3, gateway, {}, udp(68, 67), unconfigured),
+		packet4(vm3, gateway, {}, udp(68, 67, new Uint8Array(240)), unconfigured),
 		'ip-spoof',
 	),
 	dropped(

@@ -13,9 +13,9 @@ import { createVeth, deleteLink, requireLink, setLink } from '../../src/sys/netl
 import { deleteClsact, ensureClsact } from '../../src/sys/netlink/tc.js';
 import { createTap, openTap, setOffload, setSendBuffer } from '../../src/sys/tap.js';
 import { ethernet, ipv4, raw } from '../helpers/frames.js';
+import { openPacketSocket } from '../helpers/packet-socket.js';
 import { FrameEnd, guestOffloads } from '../helpers/tap-guest.js';
 import { MASTER, slaves, standardTopology } from '../helpers/world.js';
-import { openPacketSocket } from '../integration/datapath/site.js';
 
 /** Somewhere that a frame can come out. */
 export type Outlet = number | 'punt';

@@ -16,7 +16,15 @@ import {
 	withSource,
 } from './frames.js';
 import { NaiveBook } from './naive-book.js';
-import { type ArpPacket, type Ipv4Packet, type Ipv6Packet, type Nd, parse } from './naive-parser.js';
+import { naiveDhcp6 } from './naive-dhcp6.js';
+import {
+	type AnyPacket,
+	type ArpPacket,
+	type Ipv4Packet,
+	type Ipv6Packet,
+	type Nd,
+	parse,
+} from './naive-parser.js';
 import type { Outcome, Output, Topology } from './pure-port.js';
 
 const WIRE = 0;
@@ -63,6 +71,7 @@ export class NaiveForwarder {
 			const refusal = claims < 2 ? this.book.claim(ingress, decision.claim) : 'ip-spoof';
 			decision = refusal === '' ? this.#decide(ingress, frame, partial) : { drop: refusal };
 		}
+		if (decision === 'dhcp') decision = this.#goOn(ingress, frame);
 		const out = this.#carryOut(decision, ingress, frame, partial);
 		this.#notice(decision, ingress, frame);
 		return { verdict: nameOf(first), final: nameOf(decision), out };
@@ -94,10 +103,12 @@ export class NaiveForwarder {
 
 	#ipv4FromSlave(slave: Slave, packet: Ipv4Packet, frame: Uint8Array): Decision {
 		const group = packet.link.group || packet.toGroup;
-		if (packet.dhcp === 'reply') return { drop: 'dhcp-guard' };
+		if (packet.udpTo === 68) return { drop: 'dhcp-guard' };
 		const fromNobody = packet.source === '00000000' && group;
 		const owned = this.book.ownerOf(packet.source) === slave.edge;
 		if (packet.dhcp === 'request' && (packet.source === '00000000' ? group : owned)) return 'dhcp';
+		if (packet.udpTo === 67 && packet.piece) return { drop: 'malformed' };
+		if (packet.udpTo === 67 && packet.dhcp !== 'request') return { drop: 'dhcp-spoof' };
 		if (fromNobody && packet.igmp) return 'fan out';
 		const right = this.#mayUse(slave, packet.source);
 		if (right !== 'owned') return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
@@ -109,6 +120,11 @@ export class NaiveForwarder {
 	#ipv6FromSlave(slave: Slave, packet: Ipv6Packet, frame: Uint8Array): Decision {
 		const group = packet.link.group || packet.toGroup;
 		const right = this.#mayUse(slave, packet.source);
+		if (packet.hides === 'ports') return { drop: 'malformed' };
+		if (packet.udpTo === 546 || packet.udpTo === 547) {
+			if (packet.hides || packet.udpTo === 546 || !packet.asks) return { drop: 'dhcp-guard' };
+			if (right === 'owned') return 'dhcp';
+		}
 		if (right !== 'owned') {
 			if (group && packet.fromNobody && packet.firstHeader === 0) return 'fan out';
 			return right === 'claimable' ? { claim: packet.source } : { drop: 'ip-spoof' };
@@ -212,6 +228,7 @@ export class NaiveForwarder {
 
 	#fromWire(frame: Uint8Array): Decision {
 		const parsed = parse(frame);
+		if (parsed.kind === 'broken') return this.#brokenFromWire(frame, parsed.type);
 		if (parsed.kind !== 'ipv4' && parsed.kind !== 'ipv6' && parsed.kind !== 'arp') return 'ignore';
 		if (!parsed.link.group && parsed.link.destination !== plain(this.#topology.master)) return 'ignore';
 		const ours = parsed.link.source === plain(this.#topology.master);
@@ -222,10 +239,23 @@ export class NaiveForwarder {
 			const sender = parsed.fromNobody ? owner : this.book.ownerOf(parsed.source);
 			return this.#inwards(owner, sender, frame, ours);
 		}
-		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) return 'dhcp';
 		const sender = this.book.ownerOf(parsed.source);
+		const back = ours && this.#topology.flag !== 'vepa';
+		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#topology.slaves.length > 0) {
+			if (!back || sender <= HOST) return 'dhcp';
+		}
 		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours);
-		return this.#inwards(this.book.ownerOf(parsed.destination), sender, frame, ours);
+		const owner = this.book.ownerOf(parsed.destination);
+		if (parsed.kind === 'ipv6' && isReply6(parsed) && owner > HOST && !back) return 'dhcp';
+		return this.#inwards(owner, sender, frame, ours);
+	}
+
+	/** The host doesn't see what is for a guest's address, however damaged. */
+	#brokenFromWire(frame: Uint8Array, type: number): Decision {
+		const [from, to] = type === 0x0800 ? [30, 34] : [38, 54];
+		const toMaster = hex(frame.slice(0, 6)) === plain(this.#topology.master);
+		if (type === 0x0806 || !toMaster || frame.length < to) return 'ignore';
+		return this.book.ownerOf(hex(frame.slice(from, to))) > HOST ? { drop: 'malformed' } : 'ignore';
 	}
 
 	#arpFromWire(packet: ArpPacket, frame: Uint8Array, ours: boolean): Decision {
@@ -265,7 +295,24 @@ export class NaiveForwarder {
 		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply') return 'dhcp';
 		if (parsed.link.group || parsed.toGroup) return 'fan out';
 		const owner = this.book.ownerOf(parsed.destination);
+		if (parsed.kind === 'ipv6' && isReply6(parsed) && owner > HOST) return 'dhcp';
 		return owner > HOST ? this.#deliver(owner, frame) : { drop: 'unknown-destination' };
+	}
+
+	/** DHCPv6 goes on as its addresses say, if it can be read; what identities and leases refuse isn't told here. */
+	#goOn(ingress: number, frame: Uint8Array): Decision {
+		const packet = parse(frame);
+		if (packet.kind !== 'ipv6') return 'dhcp';
+		const slave = this.#topology.slaves.find(({ edge }) => edge === ingress);
+		if (slave && packet.udpTo === 547) {
+			const length = (frame[58] as number) * 256 + (frame[59] as number);
+			const readable = length >= 8 && length <= packet.udpLength;
+			if (!readable || !naiveDhcp6(frame.slice(62, 54 + length))) return { drop: 'malformed' };
+			if (packet.link.group || packet.toGroup) return 'fan out';
+		}
+		const owner = this.book.ownerOf(packet.destination);
+		if (!slave) return this.#deliver(owner, frame);
+		return this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
 	}
 
 	// Design 5.3
@@ -295,7 +342,7 @@ export class NaiveForwarder {
 		const toSlaves = ingress <= HOST || flag === 'bridge';
 		const uninviting = withoutAutonomy(copy, parsed, partial);
 		for (const { edge, learns } of [...slaves].sort((a, b) => a.edge - b.edge)) {
-			const wants = parsed.kind === 'ipv6' || this.book.hasIpv4(edge);
+			const wants = !asksServers(parsed) && (parsed.kind === 'ipv6' || this.book.hasIpv4(edge));
 			if (toSlaves && wants && edge !== sender) out.push({ edge, frame: learns ? copy : uninviting });
 		}
 		return out;
@@ -408,6 +455,17 @@ function words(bytes: Uint8Array): number {
 function isUnicast4(address: string): boolean {
 	const first = Number.parseInt(address.slice(0, 2), 16);
 	return first !== 0 && first !== 127 && first < 224;
+}
+
+/** For a client's port; a header alone is no message. */
+function isReply6(packet: Ipv6Packet): boolean {
+	return packet.udpTo === 546 && !packet.hides && packet.udpLength > 8;
+}
+
+/** No guest in these ports is a DHCP server. */
+function asksServers(parsed: AnyPacket): boolean {
+	if (parsed.kind === 'ipv4') return parsed.udpTo === 67;
+	return parsed.kind === 'ipv6' && parsed.udpTo === 547 && !parsed.hides;
 }
 
 function groupMacOf(frame: Uint8Array): string {

@@ -22,6 +22,10 @@ export interface Ipv4Packet extends Parsed {
 	igmp: boolean;
 	/** Between a DHCP client and a server, not a fragment. */
 	dhcp: 'request' | 'reply' | undefined;
+	/** Destination port of UDP, as far as the packet shows it: later fragments don't. */
+	udpTo: number | undefined;
+	/** Cut short or fragmented, so that it can't be read as DHCP. */
+	piece: boolean;
 }
 
 /** Neighbour discovery that can be read. Offsets are from the start of the frame. */
@@ -40,6 +44,14 @@ export interface Ipv6Packet extends Parsed {
 	toGroup: boolean;
 	fromNobody: boolean;
 	hopLimit: number;
+	/** Destination port of UDP, wherever its header lies. */
+	udpTo: number | undefined;
+	/** A DHCPv6 message that only clients send. */
+	asks: boolean;
+	/** Behind extension headers; `ports`: so that not even its ports are to be seen. */
+	hides: boolean | 'ports';
+	/** Bytes of UDP, its header included. */
+	udpLength: number;
 	firstHeader: number;
 	nd?: Nd | 'hidden' | 'malformed';
 }
@@ -88,8 +100,11 @@ function ipv4(bytes: Uint8Array): Omit<Ipv4Packet, 'link'> | undefined {
 	const payload = bytes.slice(header, total);
 	const fragmented = (number(bytes, 6, 2) & 0x3fff) !== 0;
 	const ports = bytes[9] === 17 && !fragmented && payload.length >= 248 ? hex(payload.slice(0, 4)) : '';
+	const first = (number(bytes, 6, 2) & 0x1fff) === 0;
 	return {
 		kind: 'ipv4',
+		udpTo: bytes[9] === 17 && first && payload.length >= 8 ? number(payload, 2, 2) : undefined,
+		piece: fragmented || payload.length < 248,
 		source: hex(bytes.slice(12, 16)),
 		destination: hex(bytes.slice(16, 20)),
 		// 224.0.0.0/4, and 240.0.0.0/4 with the broadcast address in it.
@@ -114,8 +129,34 @@ function ipv6(bytes: Uint8Array): Omit<Ipv6Packet, 'link'> | undefined {
 		fromNobody: bytes.slice(8, 24).every(byte => byte === 0),
 		hopLimit: bytes[7] as number,
 		firstHeader,
+		...dhcp6(firstHeader, bytes.slice(40, 40 + length)),
 		...(found === undefined ? {} : { nd: found }),
 	};
+}
+
+/** What a packet says to DHCPv6, directly or behind extension headers. */
+function dhcp6(
+	firstHeader: number,
+	payload: Uint8Array,
+): Pick<Ipv6Packet, 'udpTo' | 'asks' | 'hides' | 'udpLength'> {
+	const none = { udpTo: undefined, asks: false, hides: false, udpLength: 0 } as const;
+	let next = firstHeader;
+	let rest = payload;
+	let hides = false;
+	let piece = false;
+	for (let depth = 0; [0, 43, 44, 60].includes(next); depth++) {
+		if (depth === DEPTH || rest.length < 8) return none;
+		if (next === 44 && number(rest, 2, 2) >> 3 !== 0) return none;
+		const length = next === 44 ? 8 : ((rest[1] as number) + 1) * 8;
+		piece ||= next === 44;
+		next = rest[0] as number;
+		rest = rest.slice(length);
+		hides = true;
+	}
+	if (next !== 17) return none;
+	if (rest.length < 8) return { ...none, hides: piece && 'ports' };
+	const asks = rest.length > 8 && [1, 3, 4, 5, 6, 8, 9, 11].includes(rest[8] as number);
+	return { udpTo: number(rest, 2, 2), asks, hides, udpLength: rest.length };
 }
 
 /** Headers that are walked before the answer is "nobody sends that". */

@@ -7,7 +7,7 @@ import { applyChange } from '../../src/datapath/apply-change.js';
 import { type Counters, STRIDE } from '../../src/datapath/counters.js';
 import { forward } from '../../src/datapath/forward/forward.js';
 import type { Report, StateChange } from '../../src/datapath/messages.js';
-import { type FlagName, PortState } from '../../src/datapath/port-state.js';
+import { type FlagName, type PermissionName, PortState } from '../../src/datapath/port-state.js';
 import { type FrameSink, SlowPath, type SlowPathCommand } from '../../src/datapath/slowpath/slowpath.js';
 import { EDGES_MAX, IGNORE, verdictName } from '../../src/datapath/verdict.js';
 
@@ -16,7 +16,7 @@ export interface Topology {
 	master: string;
 	host: boolean;
 	flag: FlagName;
-	slaves: readonly { edge: number; mac: string; learns: boolean }[];
+	slaves: readonly { edge: number; mac: string; learns: boolean; allow?: readonly PermissionName[] }[];
 	addresses: readonly { address: string; edge: number; origin: 'static' | 'learned' | 'host' }[];
 	quota?: Quota;
 }
@@ -63,8 +63,8 @@ export class PurePort {
 		this.#change({ kind: 'master', mac: topology.master, ifindex: 0 });
 		this.#change({ kind: 'flag', flag });
 		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host });
-		for (const { edge, mac, learns } of slaves) {
-			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns });
+		for (const { edge, mac, learns, allow = [] } of slaves) {
+			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns, allow });
 			this.command({ kind: 'live', edge, live: true });
 		}
 		const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);

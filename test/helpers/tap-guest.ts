@@ -158,7 +158,7 @@ export function openGuest(
  * Runs `body` with this thread inside another network namespace: sockets and TAPs opened there stay there.
  * It must not wait for anything, as the thread would come back too early.
  */
-export function within<T>(namespace: Namespace, body: () => T): T {
+export function within<T>(namespace: Pick<Namespace, 'path'>, body: () => T): T {
 	const home = openSync('/proc/thread-self/ns/net', constants.O_RDONLY);
 	const there = openSync(namespace.path, constants.O_RDONLY);
 	try {

@@ -43,6 +43,7 @@ function slaveText(slave: Slave): string {
 		['addresses', slave.addresses.map(entry => addressText(entry)).join(', ') || 'none yet'],
 		['learning', slave.learn ? 'on' : 'off'],
 		['limits', limitList(slave)],
+		...(slave.allow.length > 0 ? ([['allowed', slave.allow.join(', ')]] as const) : []),
 		...statsEntries(slave.stats),
 		['QEMU', slave.qemuArgs.join(' ')],
 	]);

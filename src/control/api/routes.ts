@@ -109,6 +109,9 @@ async function attach(
 	const { owner: user, ...wanted } = given(parseBody(slaveBody, body));
 	const owner = user === undefined ? actor.uid : await userId(String(user));
 	requireOwner(actor, owner, `give the slave '${name}' to somebody else`);
+	// Who answers DHCP, or says that it is the router, decides for the whole LAN.
+	if (wanted.allow?.length)
+		requirePrivilege(actor, `allow the slave '${name}' to be a ${wanted.allow.join(' or ')}`);
 	const request: AttachRequest = { ...wanted, name, owner };
 	const slave = await controller.attach(request, master =>
 		requirePrivilege(actor, `bring ${master} up as a master`),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { limits } from '../../config.js';
 import { IpvtapError } from '../../errors.js';
 import { limitsBody } from '../limits-schema.js';
-import { domainStates, flags, modes } from '../model.js';
+import { domainStates, flags, modes, permissions } from '../model.js';
 import { quote } from '../names.js';
 
 const offload = z.string().min(1).max(4096);
@@ -38,6 +38,7 @@ export const slaveBody = z.strictObject({
 	addresses: addresses.optional(),
 	mac: z.string().max(100).optional(),
 	learn: z.boolean().optional(),
+	allow: z.array(z.enum(permissions)).max(permissions.length).optional(),
 	queues: z.int().min(1).max(limits.queues).optional(),
 	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
 	ephemeral: z.boolean().optional(),

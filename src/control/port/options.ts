@@ -2,7 +2,7 @@
 import type { EdgeLimits } from '../../datapath/limits.js';
 import type { Logger } from '../../log.js';
 import type { LinkMonitor } from '../../sys/netlink/monitor.js';
-import type { AddressEntry, Flag, Mode } from '../model.js';
+import type { AddressEntry, Flag, Mode, Permission } from '../model.js';
 
 export interface PortOptions {
 	mode: Mode;
@@ -23,6 +23,8 @@ export interface PortSlave {
 	mac: string;
 	/** Whether the guest may claim addresses by using them. */
 	learn: boolean;
+	/** What it may say that other guests may not. */
+	allow: readonly Permission[];
 	/** Static addresses. */
 	addresses: string[];
 	/** Whether somebody has the TAP open. */

@@ -2,14 +2,7 @@
  * ARP: who owns the sender's address, then by the target's address. A request is never flooded to slaves,
  * because ipvtap knows who owns what.
  */
-import {
-	ETH_DESTINATION,
-	ETH_SOURCE,
-	ETHERNET_HEADER,
-	isGroupDestination,
-	macEquals,
-	writeMac,
-} from '../../wire/ethernet.js';
+import { ETH_SOURCE, ETHERNET_HEADER, isGroupDestination, macEquals, writeMac } from '../../wire/ethernet.js';
 import {
 	ARP_OPERATION,
 	ARP_REPLY,
@@ -33,7 +26,7 @@ import {
 	SLOW_REFRESH,
 } from '../verdict.js';
 import { canClaim4 } from './claim.js';
-import { slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
+import { isToMaster, slaveReach, wireToGroup, wireToOwner, writeReceiver } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_ARP_SPOOF = drop('arp-spoof');
@@ -110,10 +103,6 @@ function isConflict(state: PortState, frame: DataView, arp: number): boolean {
 		state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP)) >= EDGE_SLAVES &&
 		!macEquals(frame, arp + ARP_SENDER_MAC, state.masterHigh, state.masterLow)
 	);
-}
-
-function isToMaster(state: PortState, frame: DataView, at: number): boolean {
-	return macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow);
 }
 
 /** MAC-NAT outwards: the sender, in both places, becomes the master. */

@@ -1,7 +1,8 @@
 /** IPv6 frames: neighbour discovery goes by target, everything else by source ownership and destination. */
-import { ETH_DESTINATION, ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import { ETHERNET_HEADER, isGroupDestination } from '../../wire/ethernet.js';
 import {
 	IPV6_DESTINATION,
+	IPV6_HEADER,
 	IPV6_NEXT_HEADER,
 	IPV6_SOURCE,
 	ipv6Fits,
@@ -9,11 +10,12 @@ import {
 	PROTOCOL_HOP_BY_HOP,
 } from '../../wire/ip.js';
 import { ND_HIDDEN, NEIGHBOUR_SOLICITATION, ndType } from '../../wire/ndp.js';
-import type { PortState } from '../port-state.js';
-import { drop, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_FANOUT } from '../verdict.js';
+import { FLAG_VEPA, type PortState } from '../port-state.js';
+import { drop, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_DHCP, SLOW_FANOUT } from '../verdict.js';
 import { canClaim6, isIpv6Group } from './claim.js';
+import { dhcp6FromSlave, isDhcp6Reply, NOT_DHCP } from './dhcp.js';
 import { ndFromSlave, solicitationFromWire } from './nd.js';
-import { hostToOwner, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
+import { hostToOwner, isOwnFrame, isToMaster, slaveToOwner, wireToGroup, wireToOwner } from './owner.js';
 
 const DROP_MALFORMED = drop('malformed');
 const DROP_IP_SPOOF = drop('ip-spoof');
@@ -33,6 +35,8 @@ export function ipv6FromSlave(
 	if (nd < 0) return nd === ND_HIDDEN ? DROP_ND_HIDDEN : DROP_MALFORMED;
 	const group = isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION);
 	const owner = state.ipv6.find6(frame, ip + IPV6_SOURCE);
+	const dhcp = dhcp6FromSlave(state, frame, ip, edge, owner === edge);
+	if (dhcp !== NOT_DHCP) return dhcp;
 	if (owner !== edge) {
 		if (group && isFromNobody(frame, ip)) return SLOW_FANOUT;
 		return owner === EDGE_WIRE && canClaim6(state, frame, ip + IPV6_SOURCE, edge)
@@ -45,20 +49,32 @@ export function ipv6FromSlave(
 
 export function ipv6FromWire(state: PortState, frame: DataView, at: number, length: number): number {
 	const ip = at + ETHERNET_HEADER;
-	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return IGNORE;
 	const group = isGroupDestination(frame, at);
-	if (!group && !macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) return IGNORE;
+	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) {
+		// As in IPv4: the host doesn't see it either.
+		const lost = !group && length >= ETHERNET_HEADER + IPV6_HEADER && isToMaster(state, frame, at);
+		return lost && state.ipv6.find6(frame, ip + IPV6_DESTINATION) >= EDGE_SLAVES ? DROP_MALFORMED : IGNORE;
+	}
+	if (!group && !isToMaster(state, frame, at)) return IGNORE;
 	if (ndType(frame, ip) === NEIGHBOUR_SOLICITATION) return solicitationFromWire(state, frame, at);
 	const sender = state.ipv6.find6(frame, ip + IPV6_SOURCE);
 	if (group || isIpv6Group(frame, ip + IPV6_DESTINATION)) return wireToGroup(state, frame, at, sender);
-	return wireToOwner(state, frame, at, state.ipv6.find6(frame, ip + IPV6_DESTINATION), sender);
+	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
+	if (isDhcp6Reply(frame, ip) && isForSlave(state, frame, at, owner)) return SLOW_DHCP;
+	return wireToOwner(state, frame, at, owner, sender);
 }
 
 export function ipv6FromHost(state: PortState, frame: DataView, at: number, length: number): number {
 	const ip = at + ETHERNET_HEADER;
 	if (!ipv6Fits(frame, ip, length - ETHERNET_HEADER)) return DROP_MALFORMED;
 	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
-	return hostToOwner(state, frame, at, state.ipv6.find6(frame, ip + IPV6_DESTINATION));
+	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
+	return owner >= EDGE_SLAVES && isDhcp6Reply(frame, ip) ? SLOW_DHCP : hostToOwner(state, frame, at, owner);
+}
+
+/** With `vepa` what guests say to each other comes back, and leases among it are followed on the way in. */
+function isForSlave(state: PortState, frame: DataView, at: number, owner: number): boolean {
+	return owner >= EDGE_SLAVES && (state.flag === FLAG_VEPA || !isOwnFrame(state, frame, at));
 }
 
 /** A guest without an address speaks from `::` also in MLD reports, which carry a router alert (RFC 3590). */

@@ -20,10 +20,11 @@ import {
 	NEIGHBOUR_SOLICITATION,
 	OPTION_SOURCE_LINK_LAYER,
 	OPTION_TARGET_LINK_LAYER,
+	ROUTER_ADVERTISEMENT,
 	ROUTER_SOLICITATION,
 } from '../../wire/ndp.js';
 import { checksumIsPartial } from '../../wire/vnet-header.js';
-import type { PortState } from '../port-state.js';
+import { ALLOW_ROUTER, type PortState } from '../port-state.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -52,7 +53,9 @@ export function ndFromSlave(
 	const icmp = ip + IPV6_HEADER;
 	if (frame.getUint8(ip + IPV6_HOP_LIMIT) !== 255) return DROP_MALFORMED;
 	const solicits = type === NEIGHBOUR_SOLICITATION;
-	if (!solicits && type !== NEIGHBOUR_ADVERTISEMENT && type !== ROUTER_SOLICITATION) return DROP_ROUTER_GUARD;
+	if (!solicits && type !== NEIGHBOUR_ADVERTISEMENT && type !== ROUTER_SOLICITATION) {
+		if (type !== ROUTER_ADVERTISEMENT || !mayRoute(state, edge)) return DROP_ROUTER_GUARD;
+	}
 	if (!namesItself(state, frame, ip, type, edge)) return DROP_ND_SPOOF;
 
 	const fromNobody = isUnspecified6(frame, ip + IPV6_SOURCE);
@@ -106,6 +109,11 @@ export function ndToWire(state: PortState, frame: DataView, at: number, type: nu
 
 /** Not a verdict: the slave owns the address, go on. */
 const OWNED = 0x7fffffff;
+
+/** Redirects stay forbidden: they name other machines' MACs, which can't be checked. */
+function mayRoute(state: PortState, edge: number): boolean {
+	return ((state.allows[edge] as number) & ALLOW_ROUTER) !== 0;
+}
 
 function ownership(state: PortState, frame: DataView, address: number, edge: number): number {
 	const owner = state.ipv6.find6(frame, address);

@@ -25,7 +25,7 @@ export function slaveToOwner(
 	owner: number,
 ): number {
 	if (owner === EDGE_WIRE) {
-		if (!macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow)) {
+		if (!isToMaster(state, frame, at)) {
 			writeMac(frame, at + ETH_SOURCE, state.masterHigh, state.masterLow);
 			return EDGE_WIRE;
 		}
@@ -49,6 +49,11 @@ export function slaveReach(state: PortState, edge: number, owner: number): numbe
 export function writeReceiver(state: PortState, frame: DataView, at: number, edge: number): void {
 	if (isGroupDestination(frame, at)) return;
 	writeMac(frame, at + ETH_DESTINATION, state.macHigh[edge] as number, state.macLow[edge] as number);
+}
+
+/** True for a frame whose destination is the master's own MAC. */
+export function isToMaster(state: PortState, frame: DataView, at: number): boolean {
+	return macEquals(frame, at + ETH_DESTINATION, state.masterHigh, state.masterLow);
 }
 
 /** True for a frame on the wire that carries the master's own source MAC: somebody sends us back what we sent. */

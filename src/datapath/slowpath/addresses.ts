@@ -102,6 +102,12 @@ export class Addresses {
 		this.#due = 0;
 	}
 
+	/** A lease was given back, or taken away; what the slave has by another right it keeps. */
+	endLease(edge: number, address: string): void {
+		const holder = this.#book.holderOf(address);
+		if (holder?.edge === edge && holder.origin === 'dhcp') this.#book.release(address);
+	}
+
 	/** What the slave had learned, or been leased, in an earlier life of this port. */
 	restore(edge: number, address: string, expires: number | undefined): void {
 		if (expires !== undefined) this.lease(edge, address, expires);

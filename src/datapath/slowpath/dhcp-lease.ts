@@ -3,6 +3,7 @@ import {
 	DHCP_ACK,
 	DHCP_CIADDR,
 	DHCP_DECLINE,
+	DHCP_NAK,
 	DHCP_RELEASE,
 	DHCP_YIADDR,
 	dhcpType,
@@ -22,6 +23,12 @@ export function leaseOf(frame: DataView, at: number): { address: string; seconds
 	return granted && seconds > 0
 		? { address: addressText(frame, bootp + DHCP_YIADDR, 4), seconds }
 		: undefined;
+}
+
+/** Whether a server tells a client that its address isn't its own any more. */
+export function isNak(frame: DataView, at: number): boolean {
+	const { bootp, end } = messageAt(frame, at);
+	return dhcpType(frame, bootp, end) === DHCP_NAK;
 }
 
 /** The address that a client gives back, or declines because another machine uses it; otherwise undefined. */

@@ -34,14 +34,18 @@ import { IPV4_CHECKSUM, IPV4_SOURCE, IPV4_TOTAL_LENGTH, PROTOCOL_UDP } from '../
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import type { PortState } from '../port-state.js';
 import { type Region, regionOf } from '../transmit.js';
-import { drop, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
+import { drop, EDGE_WIRE, EDGES_MAX } from '../verdict.js';
+import { clientIdentity } from './dhcp-identity.js';
+import { Identities, type Identity } from './identities.js';
 
-interface Transaction {
-	edge: number;
+export interface Transaction {
+	readonly edge: number;
+	/** What the client calls itself. */
+	readonly identity: Identity;
 	/** Whether the client identifier is ours, and so must not come back to the guest. */
-	identified: boolean;
+	readonly identified: boolean;
 	/** Milliseconds of the clock that the caller keeps. */
-	since: number;
+	readonly since: number;
 }
 
 /** A client gives up, and takes a new transaction id, well before (RFC 2131, 4.1: 64 s between tries at the most). */
@@ -63,6 +67,7 @@ export class DhcpNat {
 	readonly region: Region = regionOf(this.#memory);
 	readonly at = 32;
 	readonly #transactions = new Map<number, Transaction>();
+	readonly #identities = new Identities();
 	/** 1 where the server has been seen to ignore client identifiers. */
 	readonly #broadcasts = new Uint8Array(EDGES_MAX);
 
@@ -80,10 +85,14 @@ export class DhcpNat {
 		const own = macEquals(frame, bootp + DHCP_CHADDR, high, low);
 		if (!own || frame.getUint8(bootp + DHCP_OP) !== BOOT_REQUEST) return DROP_DHCP_SPOOF;
 		const terminator = findOption(frame, bootp, end, OPTION_END);
-		const identified = findOption(frame, bootp, end, OPTION_CLIENT_ID) === 0 && terminator !== 0;
-		if (!this.#open(frame.getUint32(bootp + DHCP_XID), { edge, identified, since: now }))
+		// RFC 2131, 3: the last option is OPTION_END, and without it nothing can be put behind the others.
+		if (terminator === 0 || length + CLIENT_ID > ROOM - this.at) return DROP_MALFORMED;
+		const name = clientIdentity(state, frame, bootp, end, edge);
+		const identity = name === undefined ? undefined : this.#identities.claim(edge, name, now);
+		if (!identity) return DROP_DHCP_SPOOF;
+		const identified = findOption(frame, bootp, end, OPTION_CLIENT_ID) === 0;
+		if (!this.#open(frame.getUint32(bootp + DHCP_XID), { edge, identity, identified, since: now }))
 			return DROP_DHCP_SPOOF;
-		if (length + CLIENT_ID > ROOM - this.at) return DROP_MALFORMED;
 
 		const to = this.region.frame;
 		// The virtio header in front stays zero: the checksum is made whole below.
@@ -100,29 +109,39 @@ export class DhcpNat {
 		return length;
 	}
 
-	/**
-	 * Whose a server's reply is, which is rewritten in place for its guest.
-	 * @returns the guest's edge, IGNORE if it is no guest's, or a verdict that drops it.
-	 */
-	reply(state: PortState, frame: DataView, at: number, length: number): number {
+	/** Which guest's request a server's reply answers, or undefined if it is no guest's. */
+	transactionOf(state: PortState, frame: DataView, at: number, length: number): Transaction | undefined {
 		const udp = udpOf(frame, at);
 		const bootp = udp + UDP_HEADER;
 		const end = udp + frame.getUint16(udp + UDP_LENGTH);
-		if (end > at + length || !isDhcp(frame, bootp, end - bootp)) return IGNORE;
+		if (end > at + length || !isDhcp(frame, bootp, end - bootp)) return undefined;
 		const transaction = this.#transactions.get(frame.getUint32(bootp + DHCP_XID));
-		if (!transaction) return IGNORE;
+		if (!transaction || macEquals(frame, bootp + DHCP_CHADDR, state.masterHigh, state.masterLow))
+			return transaction;
 		const { edge } = transaction;
+		const own = macEquals(
+			frame,
+			bootp + DHCP_CHADDR,
+			state.macHigh[edge] as number,
+			state.macLow[edge] as number,
+		);
+		return own ? transaction : undefined;
+	}
+
+	/** Rewrites a server's reply in place for its guest. @returns the guest's edge, or a verdict that drops it. */
+	reply(state: PortState, frame: DataView, at: number, { edge, identified }: Transaction): number {
+		const udp = udpOf(frame, at);
+		const bootp = udp + UDP_HEADER;
+		const end = udp + frame.getUint16(udp + UDP_LENGTH);
 		const high = state.macHigh[edge] as number;
 		const low = state.macLow[edge] as number;
-		const master = macEquals(frame, bootp + DHCP_CHADDR, state.masterHigh, state.masterLow);
-		if (!master && !macEquals(frame, bootp + DHCP_CHADDR, high, low)) return IGNORE;
 		const owner = state.ipv4.find(frame.getInt32(bootp + DHCP_YIADDR));
 		if (owner !== EDGE_WIRE && owner !== edge) {
 			this.#broadcasts[edge] = 1;
 			return DROP_DHCP_CONFLICT;
 		}
 		writeMac(frame, bootp + DHCP_CHADDR, high, low);
-		if (transaction.identified) padClientId(frame, bootp, end);
+		if (identified) padClientId(frame, bootp, end);
 		writeMac(frame, at, high, low);
 		frame.setUint16(at - VNET_HEADER, 0);
 		finish(frame, at);
@@ -132,6 +151,7 @@ export class DhcpNat {
 	/** Forgets a slave that has gone. */
 	forget(edge: number): void {
 		this.#broadcasts[edge] = 0;
+		this.#identities.forget(edge);
 		for (const [id, transaction] of this.#transactions) {
 			if (transaction.edge === edge) this.#transactions.delete(id);
 		}

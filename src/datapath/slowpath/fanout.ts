@@ -1,8 +1,9 @@
 /** Who gets a copy of a multicast or broadcast frame. Pure: the list is the result, nobody is sent anything. */
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
 import { ARP_SENDER_IP, IPV4_SOURCE, IPV6_SOURCE, isUnspecified6 } from '../../wire/ip.js';
+import { isDhcpRequest } from '../forward/dhcp.js';
 import { isOwnFrame } from '../forward/owner.js';
-import { FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
+import { ALLOW_DHCP_SERVER, FLAG_BRIDGE, FLAG_VEPA, type PortState } from '../port-state.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../verdict.js';
 
 /**
@@ -28,8 +29,11 @@ export function fanout(
 	const ipv6 = type === ETHERTYPE_IPV6;
 	const sender = ingress === EDGE_WIRE ? reflectedSender(state, frame, at, type) : ingress;
 	const { slaves, slaveCount, owned4 } = state;
+	// What a client calls itself is its secret: who knows it could take its place.
+	const forServers = isDhcpRequest(frame, at, type);
 	for (let index = 0; index < slaveCount; index++) {
 		const edge = slaves[index] as number;
+		if (forServers && ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) === 0) continue;
 		// Without an IPv4 address nothing that is broadcast can be meant for it.
 		if (edge !== sender && (ipv6 || owned4[edge] !== 0)) into[count++] = edge;
 	}

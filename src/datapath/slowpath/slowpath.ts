@@ -2,7 +2,7 @@
  * Theory of operation. The slow path is handed the frames that need thought, one at a time:
  *
  *   claim    the source is nobody's: the address book decides, and if the slave owns it now, decide again
- *   dhcp     requests get the master's MAC inside, replies go by transaction id and make leases
+ *   dhcp     requests are checked, replies go to whose they are and make leases (dhcp.ts)
  *   answer   ARP and ND for the host's addresses, in the host's place
  *   fan out  a copy for each edge on this machine that gets one, then, rewritten, one for the wire
  *
@@ -25,7 +25,6 @@ import {
 import {
 	ARP_SENDER_IP,
 	ARP_SENDER_MAC,
-	IPV4_DESTINATION,
 	IPV4_SOURCE,
 	IPV6_HEADER,
 	IPV6_PAYLOAD_LENGTH,
@@ -49,7 +48,6 @@ import type { PortState } from '../port-state.js';
 import { COPY, type Region, regionOf } from '../transmit.js';
 import {
 	drop,
-	EDGE_HOST,
 	EDGE_SLAVES,
 	EDGE_WIRE,
 	EDGES_MAX,
@@ -63,8 +61,7 @@ import {
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
-import { leaseOf, releasedAddress } from './dhcp-lease.js';
-import { DhcpNat } from './dhcp-nat.js';
+import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { writeGroupMac } from './group-mac.js';
 import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
@@ -72,7 +69,6 @@ import { rewriteForWire } from './rewrite.js';
 import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
 
 const DROP_IP_SPOOF = drop('ip-spoof');
-const DROP_UNKNOWN_DESTINATION = drop('unknown-destination');
 
 /** Where frames leave: a TransmitBatch, or what stands in for one. */
 export interface FrameSink {
@@ -107,7 +103,7 @@ export class SlowPath {
 	readonly #memory: Mapping = mapShared(4096);
 	/** Where a frame that ipvtap itself says lies until the next one; the virtio header in front of it stays zero. */
 	readonly #own: Region = regionOf(this.#memory);
-	readonly #dhcp = new DhcpNat();
+	readonly #dhcp: Dhcp;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -124,6 +120,7 @@ export class SlowPath {
 			ask: (address, edge) => this.#ask(address, edge),
 			...(quota === undefined ? {} : { quota }),
 		});
+		this.#dhcp = new Dhcp({ ...options, leases: this.#addresses });
 	}
 
 	/**
@@ -140,7 +137,7 @@ export class SlowPath {
 			verdict = refusal === GRANTED ? forward(this.#state, frame, at, length, ingress) : refusal;
 		}
 		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
-		if (verdict === SLOW_DHCP) verdict = this.#handleDhcp(frame, at, length, ingress);
+		if (verdict === SLOW_DHCP) verdict = this.#dhcp.handle(frame, at, length, ingress);
 		const entry = ingress * STRIDE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
 		if (verdict === IGNORE) (this.#counters[entry + IGNORED] as number)++;
@@ -219,37 +216,6 @@ export class SlowPath {
 		const detecting = address !== sourceAddress(frame, at);
 		const budget = this.#state.limits.learn;
 		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
-	}
-
-	/** @returns SLOW_DHCP for a request that has gone out, the guest's edge for a reply, or a drop. */
-	#handleDhcp(frame: DataView, at: number, length: number, ingress: number): number {
-		if (ingress >= EDGE_SLAVES) return this.#dhcpRequest(frame, at, length, ingress);
-		const edge = this.#dhcp.reply(this.#state, frame, at, length);
-		if (edge === IGNORE) return ingress === EDGE_WIRE ? IGNORE : DROP_UNKNOWN_DESTINATION;
-		if (edge >= EDGE_SLAVES) this.#followLease(frame, at, edge);
-		return edge;
-	}
-
-	/** Servers are on the wire, or the host itself; other guests aren't asked. */
-	#dhcpRequest(frame: DataView, at: number, length: number, ingress: number): number {
-		const rewritten = this.#dhcp.request(this.#state, frame, at, length, ingress, this.#options.now());
-		if (rewritten < 0) return rewritten;
-		const destination = this.#state.ipv4.find(frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION));
-		const released = releasedAddress(frame, at);
-		if (released !== undefined) this.#addresses.release(ingress, released);
-		const { region, at: copyAt } = this.#dhcp;
-		if (destination !== EDGE_HOST) this.#sink.add(region, copyAt, rewritten, EDGE_WIRE, COPY);
-		if (this.#state.host && (destination === EDGE_HOST || isGroupDestination(frame, at))) {
-			this.#sink.add(region, copyAt, rewritten, EDGE_HOST, COPY);
-		}
-		return SLOW_DHCP;
-	}
-
-	#followLease(frame: DataView, at: number, edge: number): void {
-		const lease = leaseOf(frame, at);
-		// A guest that isn't trusted with choosing its addresses gets none from a server either.
-		if (lease === undefined || this.#state.learns[edge] !== 1) return;
-		this.#addresses.lease(edge, lease.address, this.#options.now() + lease.seconds * 1000);
 	}
 
 	#answer(frame: DataView, at: number, ingress: number): void {

@@ -67,6 +67,11 @@ test.serial('a member of the group may have slaves of its own, and touch no othe
 		await as(member, 'attach', 'b', '--master', 'eth0', '--owner', '61002'),
 		/^error: user 61001 may not give the slave 'b' to somebody else: /,
 	);
+	denied(
+		t,
+		await as(member, 'attach', 'c', '--master', 'eth0', '--allow', 'dhcp-server'),
+		/^error: user 61001 may not allow the slave 'c' to be a dhcp-server\n/,
+	);
 	await site.attach('roots');
 	denied(
 		t,

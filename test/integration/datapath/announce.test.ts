@@ -6,9 +6,10 @@ import test from 'ava';
 import type { Slave } from '../../../src/control/model.js';
 import { until } from '../../../src/lab/wait.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
+import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { FrameEnd, openGuest, within } from '../../helpers/tap-guest.js';
 import { arp, ethernet, macText } from './frames.js';
-import { far, type Guest, host, openPacketSocket, Site } from './site.js';
+import { far, type Guest, host, Site } from './site.js';
 
 let site: Site;
 /** Hears all, what the port says by itself too. */

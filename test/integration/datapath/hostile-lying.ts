@@ -111,10 +111,14 @@ export const lyingFrames: Record<string, () => Case[]> = {
 			(source): Case => [`IPv4 ${source}`, () => v4({ source }), ipSpoof],
 		),
 		[
-			'IPv4 0.0.0.0 to everybody, but not DHCP',
+			'IPv4 0.0.0.0 to all DHCP clients, from a port of no server',
 			() =>
-				v4({ source: '0.0.0.0', destination: '255.255.255.255' }, udp(67, 68, Buffer.alloc(8)), broadcastMac),
-			ipSpoof,
+				v4(
+					{ source: '0.0.0.0', destination: '255.255.255.255' },
+					udp(167, 68, Buffer.alloc(8)),
+					broadcastMac,
+				),
+			{ drop: 'dhcp-guard' },
 		],
 		[
 			'IPv4 0.0.0.0 to everybody, a later fragment',
@@ -127,7 +131,7 @@ export const lyingFrames: Record<string, () => Case[]> = {
 			ipSpoof,
 		],
 		['DHCP of nothing but zeros', () => toServer(Buffer.alloc(240)), malformed],
-		['DHCP cut short', () => toServer(dhcp(1, evil.mac).subarray(0, 239)), [malformed, ipSpoof]],
+		['DHCP cut short', () => toServer(dhcp(1, evil.mac).subarray(0, 239)), malformed],
 		['a DISCOVER', () => toServer(dhcp(1, evil.mac)), 'wire'],
 		["a DISCOVER in the victim's name", () => toServer(dhcp(1, victim.mac)), { drop: 'dhcp-spoof' }],
 		["a DISCOVER in the master's name", () => toServer(dhcp(1, host.mac)), { drop: 'dhcp-spoof' }],
@@ -141,6 +145,14 @@ export const lyingFrames: Record<string, () => Case[]> = {
 			() => toClient(dhcp(2, victim.mac, 2), victim.ipv4, victim.mac),
 			{ drop: 'dhcp-guard' },
 		],
+		[
+			'a DHCPv6 reply to the victim',
+			() => v6({ destination: victim.ipv6 }, udp(547, 546, dhcp6(7)), evil.mac, victim.mac),
+			{ drop: 'dhcp-guard' },
+		],
+		['a relay agent of DHCPv6', () => v6({}, udp(547, 547, dhcp6(12))), { drop: 'dhcp-guard' }],
+		['DHCPv6 to a server', () => v6({}, udp(546, 547, dhcp6(11))), 'wire'],
+		['DHCPv6 cut short', () => v6({}, udp(546, 547, dhcp6(11).subarray(0, 3))), malformed],
 		['an ACK to the wire', () => toClient(dhcp(5, far.mac, 2), far.ipv4, far.mac), { drop: 'dhcp-guard' }],
 		[
 			'the victim as the source of a broadcast',
@@ -360,6 +372,11 @@ export const lyingFrames: Record<string, () => Case[]> = {
 
 function toServer(message: Buffer): Buffer {
 	return v4({ source: '0.0.0.0', destination: '255.255.255.255' }, udp(68, 67, message), broadcastMac);
+}
+
+/** A DHCPv6 message of the type, without options. */
+function dhcp6(type: number): Buffer {
+	return Buffer.of(type, 0, 0, 1);
 }
 
 /** What only a DHCP server says. */

@@ -10,7 +10,9 @@ import { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import type { Case, Place } from '../../cases/case.js';
+import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
+import { longFrameHeader } from '../../helpers/segmented.js';
 import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, within } from '../../helpers/tap-guest.js';
 import {
@@ -24,9 +26,8 @@ import {
 	vm1,
 } from '../../helpers/world.js';
 import { difference } from './accounting.js';
-import { ethernet, ipv4, ipv6, udp, vnet } from './frames.js';
+import { ethernet, ipv4, ipv6, udp } from './frames.js';
 import { jam } from './jam.js';
-import { openPacketSocket } from './site.js';
 
 export interface Judged {
 	/** `refused` where the kernel doesn't take the frame from its sender at all. */
@@ -288,18 +289,4 @@ function withoutSpeech(out: Judged['out'], { out: expected = [] }: Case): Judged
 
 function isMarker(frame: Buffer, payload: Buffer): boolean {
 	return frame.includes(payload);
-}
-
-/** A frame longer than the MTU passes a TAP only as one that is to be segmented. */
-function longFrameHeader(frame: Uint8Array): Buffer | undefined {
-	if (frame.length <= 1514) return undefined;
-	const four = frame[12] === 8;
-	return vnet({
-		flags: 1,
-		gsoType: four ? 1 : 4,
-		headerLength: four ? 54 : 74,
-		gsoSize: 1400,
-		csumStart: four ? 34 : 54,
-		csumOffset: 16,
-	});
 }

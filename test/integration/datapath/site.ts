@@ -7,8 +7,8 @@
 import type { Slave, SlaveStats } from '../../../src/control/model.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest.js';
-import { check, libc } from '../../../src/sys/libc.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
+import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
 import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, type TapGuestOptions, within } from '../../helpers/tap-guest.js';
@@ -164,46 +164,3 @@ export class Site {
 		await Promise.all([this.host.delete(), this.wire.delete()]);
 	}
 }
-
-/** A raw socket on one interface that carries virtio headers and doesn't see what it sends. */
-export function openPacketSocket(ifindex: number): number {
-	const fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
-	for (const option of [PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING]) {
-		check(setsockopt(fd, SOL_PACKET, option, Int32Array.of(1), 4), 'setsockopt');
-	}
-	for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
-		check(setsockopt(fd, SOL_SOCKET, option, Int32Array.of(64 << 20), 4), 'setsockopt');
-	}
-	const name = Buffer.alloc(20);
-	name.writeUInt16LE(AF_PACKET, 0);
-	name.writeUInt16BE(ETH_P_ALL, 2);
-	name.writeInt32LE(ifindex, 4);
-	check(bind(fd, name, name.length), 'bind');
-	return fd;
-}
-
-// linux/if_packet.h, asm-generic/socket.h
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const ETH_P_ALL = 3;
-const SOL_SOCKET = 1;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SOL_PACKET = 263;
-const PACKET_VNET_HDR = 15;
-const PACKET_IGNORE_OUTGOING = 23;
-const socket = libc.func('int socket(int domain, int type, int protocol)') as (
-	d: number,
-	t: number,
-	p: number,
-) => number;
-const bind = libc.func('int bind(int fd, const void *address, unsigned int length)') as (
-	fd: number,
-	address: Uint8Array,
-	length: number,
-) => number;
-const setsockopt = libc.func(
-	'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
-) as (fd: number, level: number, name: number, value: Int32Array, length: number) => number;

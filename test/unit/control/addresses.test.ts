@@ -5,7 +5,6 @@ for (const [text, canonical] of [
 	['192.0.2.10', '192.0.2.10'],
 	['192.0.2.10/32', '192.0.2.10'],
 	['169.254.1.2', '169.254.1.2'],
-	['240.0.0.1', '240.0.0.1'],
 	['2001:DB8:0:0:0:0:0:10', '2001:db8::10'],
 	['2001:db8::10/128', '2001:db8::10'],
 	['2001:db8:0:1:0:0:0:1', '2001:db8:0:1::1'],
@@ -38,6 +37,7 @@ for (const [text, why] of [
 	['0.0.0.0', 'the unspecified address'],
 	['::', 'the unspecified address'],
 	['255.255.255.255', 'the broadcast address'],
+	['240.0.0.1', 'it is reserved'],
 	['::ffff:192.0.2.1', 'write it as IPv4'],
 ] as const) {
 	test(`'${text}' can't be a guest's address: ${why}`, t => {

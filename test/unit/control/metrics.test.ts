@@ -38,6 +38,7 @@ const listing: Listing = {
 			state: 'down',
 			learn: false,
 			limits: effectiveLimits(),
+			allow: [],
 			queues: 1,
 			addresses: [{ address: '192.0.2.1', family: 'inet', origin: 'static' }],
 			offload: 'none',

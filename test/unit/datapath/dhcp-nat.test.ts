@@ -40,15 +40,15 @@ test('a reply goes to whose transaction it is, with its own MAC and without our 
 	const { nat, state } = port(t);
 	ask(nat, state, guest, 7, 2);
 	ask(nat, state, other, 8, 3);
-	const reply = room(
+	const answered = room(
 		answer(MASTER, 8, '192.0.2.50', [53, 1, 5, 51, 4, 0, 0, 0, 60, 61, 7, 1, ...mac(other)]),
 	);
-	t.is(nat.reply(state, reply.view, HEADROOM, reply.length), 3);
-	t.deepEqual(reply.bytes.slice(HEADROOM, HEADROOM + 6), mac(other));
-	t.deepEqual(reply.bytes.slice(BOOTP + 28, BOOTP + 34), mac(other));
-	t.is(findOption(reply.view, BOOTP, HEADROOM + reply.length, OPTION_CLIENT_ID), 0);
-	t.true(checksumsRight(reply.bytes.slice(HEADROOM)));
-	t.deepEqual(leaseOf(reply.view, HEADROOM), { address: '192.0.2.50', seconds: 60 });
+	t.is(replied(nat, state, answered), 3);
+	t.deepEqual(answered.bytes.slice(HEADROOM, HEADROOM + 6), mac(other));
+	t.deepEqual(answered.bytes.slice(BOOTP + 28, BOOTP + 34), mac(other));
+	t.is(findOption(answered.view, BOOTP, HEADROOM + answered.length, OPTION_CLIENT_ID), 0);
+	t.true(checksumsRight(answered.bytes.slice(HEADROOM)));
+	t.deepEqual(leaseOf(answered.view, HEADROOM), { address: '192.0.2.50', seconds: 60 });
 });
 
 test('replies to nobody here are the host’s business', t => {
@@ -58,8 +58,8 @@ test('replies to nobody here are the host’s business', t => {
 		[MASTER, 9],
 		[server, 7],
 	] as const) {
-		const reply = room(answer(chaddr, id, '192.0.2.50', [53, 1, 2]));
-		t.is(nat.reply(state, reply.view, HEADROOM, reply.length), IGNORE);
+		const answered = room(answer(chaddr, id, '192.0.2.50', [53, 1, 2]));
+		t.is(replied(nat, state, answered), IGNORE);
 	}
 });
 
@@ -75,13 +75,13 @@ test('an offer of somebody else’s address makes the guest’s next request ask
 	state.assign('192.0.2.2', 1);
 	ask(nat, state, guest, 7, 2);
 	const offer = room(answer(MASTER, 7, '192.0.2.2', [53, 1, 2]));
-	t.is(verdictName(nat.reply(state, offer.view, HEADROOM, offer.length)), 'drop: dhcp-conflict');
+	t.is(verdictName(replied(nat, state, offer)), 'drop: dhcp-conflict');
 	t.true(ask(nat, state, guest, 8, 2) > 0);
 	const bootp = nat.at + 42;
 	t.is(nat.region.frame.getUint16(bootp + 10), 0x8000);
 	t.deepEqual(new Uint8Array(nat.region.frame.buffer, bootp + 28, 6), mac(guest));
-	const reply = room(answer(guest, 8, '192.0.2.51', [53, 1, 2]));
-	t.is(nat.reply(state, reply.view, HEADROOM, reply.length), 2);
+	const answered = room(answer(guest, 8, '192.0.2.51', [53, 1, 2]));
+	t.is(replied(nat, state, answered), 2);
 });
 
 test('a released and a declined address are named', t => {
@@ -105,6 +105,11 @@ function port(t: { teardown: (undo: () => void) => void }): { nat: DhcpNat; stat
 function ask(nat: DhcpNat, state: PortState, from: string, id: number, edge: number): number {
 	const sent = room(request(from, id, [53, 1, 1]));
 	return nat.request(state, sent.view, HEADROOM, sent.length, edge, 0);
+}
+
+function replied(nat: DhcpNat, state: PortState, { view, length }: ReturnType<typeof room>): number {
+	const transaction = nat.transactionOf(state, view, HEADROOM, length);
+	return transaction ? nat.reply(state, view, HEADROOM, transaction) : IGNORE;
 }
 
 function request(from: string, id: number, options: number[], address = '0.0.0.0'): Uint8Array {

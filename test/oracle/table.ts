@@ -1,0 +1,240 @@
+/** The report as Markdown, for docs/modes.md: by class of frame, like with like, so that it can be read. */
+import { slaves } from '../helpers/world.js';
+import type { Judgement } from './judgement.js';
+import type { Asked } from './l3-cases.js';
+import type { Departure } from './plan.js';
+import { notAsked, questions } from './questions.js';
+import type { Explained } from './report.js';
+
+/** @param kernel as `uname -r` gives it. */
+export function table(kernel: string, all: readonly Explained[]): string {
+	const compared = all.filter(({ judgement }) => judgement.ours !== undefined);
+	const alone = all.filter(({ judgement }) => judgement.ours === undefined);
+	const asides = new Map(
+		alone
+			.filter(({ judgement }) => judgement.question.kind.driver === 'macvtap')
+			.map(({ judgement }) => [judgement.question.one, judgement]),
+	);
+	const classes = [...new Set(compared.map(one => one.judgement.question.class))];
+	return [
+		`Asked: \`ipvtap\`, \`ipvlan\` and \`macvtap\` of Linux ${kernel.split('.').slice(0, 2).join('.')}, ${all.length} frames.`,
+		summary(
+			classes.map(name => [name, compared.filter(({ judgement }) => judgement.question.class === name)]),
+		),
+		...classes.flatMap(name => section(name, compared, asides)),
+		...unknownSection(compared),
+		...routedSection(alone.filter(({ judgement }) => judgement.question.kind.mode !== 'l2')),
+	].join('\n\n');
+}
+
+const titles: Readonly<Record<string, string>> = {
+	ipv4: 'Unicast IPv4',
+	ipv6: 'Unicast IPv6',
+	arp: 'ARP',
+	nd: 'Neighbour discovery',
+	multicast: 'Multicast and broadcast',
+	dhcp: 'DHCP',
+	spoof: 'Forged senders',
+	'nd-spoof': 'Forged neighbour discovery',
+	malformed: "Frames that aren't what they say, and other protocols",
+	private: 'Flag `private`',
+	vepa: 'Flag `vepa`',
+	reflected: 'Frames that come back',
+	host: 'From the host',
+	l3: 'Mode `l3`',
+	l3s: 'Mode `l3s`',
+};
+
+function summary(classes: readonly [name: string, members: readonly Explained[]][]): string {
+	const rows = classes.map(([name, members]) => {
+		const unknown = members.filter(isUnknown).length;
+		const different = members.filter(({ differences }) => differences.length > 0).length;
+		return [titles[name] ?? name, members.length, members.length - unknown - different, different, unknown];
+	});
+	return markdown(['class', 'cases', 'alike', 'different', 'unknown to the kernel'], rows);
+}
+
+/** A row for each way of differing; what is alike is only counted, and so is what differs as it does without a flag. */
+function section(
+	name: string,
+	compared: readonly Explained[],
+	asides: ReadonlyMap<Asked, Judgement>,
+): string[] {
+	const different = compared.filter(({ differences }) => differences.length > 0);
+	const members = different.filter(({ judgement }) => judgement.question.class === name);
+	if (members.length === 0) return [];
+	const unflagged = new Set(different.filter(isUnflagged).map(one => waysOf(one).join('\n')));
+	const isTold = (one: Explained): boolean => !isUnflagged(one) && unflagged.has(waysOf(one).join('\n'));
+	const rows = grouped(
+		members.filter(one => !isTold(one)),
+		waysOf,
+	).map(([[from = '', kernel = '', ours = '', why = ''], group]) => [
+		from,
+		names(group),
+		kernel,
+		ours,
+		why,
+		macvtapWords(group, asides),
+	]);
+	const told = members.filter(isTold);
+	return [
+		`### ${titles[name] ?? name}`,
+		markdown(['from', 'case', 'kernel', 'ours', 'why ours is better', '`macvtap`'], rows),
+		...(told.length === 0 ? [] : [`As with \`bridge\` above, and for the same reasons: ${names(told)}.`]),
+	];
+}
+
+/** What macvtap with the same flag does about the cases of a row. */
+function macvtapWords(group: readonly Explained[], asides: ReadonlyMap<Asked, Judgement>): string {
+	const words = group.flatMap(({ judgement }) => {
+		const aside = asides.get(judgement.question.one);
+		return aside === undefined ? [] : [receivers(aside, aside.kernel)];
+	});
+	return [...new Set(words)].join('; or ');
+}
+
+function isUnflagged({ judgement }: Explained): boolean {
+	return judgement.question.kind.flag === 'bridge';
+}
+
+function waysOf({ judgement, differences }: Explained): string[] {
+	return [
+		side(judgement),
+		receivers(judgement, judgement.kernel),
+		ownWords(judgement),
+		differences.map(({ why }) => why).join(' '),
+	];
+}
+
+function unknownSection(compared: readonly Explained[]): string[] {
+	const rows = grouped(compared.filter(isUnknown), ({ judgement }) => [
+		receivers(judgement, judgement.kernel),
+	]).map(([[kernel = ''], group]) => [names(group), kernel]);
+	const claims = compared.filter(
+		({ judgement, differences }) => judgement.verdict === 'claim' && differences.length === 0,
+	);
+	const left = questions.filter(question => !question.aside && notAsked(question) !== undefined);
+	return [
+		'### What the kernel knows nothing about',
+		'A DHCP request is to it a frame as any other. What ours makes of it depends on the conversation (see above).',
+		markdown(['case', 'kernel'], rows),
+		`Nor does it learn. ${claims.length} cases in which a guest uses an address for the first time count as alike, since that frame goes its way with both; but with the kernel, whatever answers it goes to the host.`,
+		`Not asked, as ${left[0] === undefined ? '' : notAsked(left[0])}: ${left.map(({ class: room, one }) => `${one.name} (${titles[room] ?? room})`).join('; ')}.`,
+	];
+}
+
+/** Where there is nothing to compare, the kernel's verdicts stand alone. */
+function routedSection(all: readonly Explained[]): string[] {
+	const kindOf = ({ question: { kind } }: Judgement): string => `\`${kind.driver}\` in \`${kind.mode}\``;
+	const kinds = [...new Set(all.map(({ judgement }) => kindOf(judgement)))];
+	const first = all.filter(({ judgement }) => kindOf(judgement) === kinds[0]);
+	const rows = grouped(first, ({ judgement }) => [
+		judgement.question.kind.flag,
+		side(judgement),
+		...kinds.map(kind => {
+			const same = all.find(
+				other => other.judgement.question.one === judgement.question.one && kindOf(other.judgement) === kind,
+			);
+			return same === undefined ? '' : receivers(same.judgement, same.judgement.kernel);
+		}),
+	]).map(([[flag = '', from = '', ...verdicts], group]) => [flag, from, names(group), ...verdicts]);
+	return rows.length === 0
+		? []
+		: ["### The kernel's routed modes", routedWords, markdown(['flag', 'from', 'case', ...kinds], rows)];
+}
+
+const routedWords = `In \`l3s\`, what the wire sends to a guest passes the host's stack first, and is delivered inside of it: to \`ipvlan\` behind
+the host's filters (\`host, one guest\`), to \`ipvtap\` not at all, since nothing ever comes to its TAP. \`macvtap\` has no
+routed mode.`;
+
+/** Ours has a conversation where the kernel has frames. */
+function isUnknown({ judgement }: Explained): boolean {
+	return judgement.verdict === 'dhcp';
+}
+
+function side({ question }: Judgement): string {
+	const { from } = question.one;
+	return from === 'wire' || from === 'host' ? from : 'guest';
+}
+
+function ownWords(judgement: Judgement): string {
+	const { verdict, ours = [] } = judgement;
+	const words = receivers(judgement, ours);
+	if (verdict.startsWith('drop: ')) {
+		const reason = `\`${verdict.slice('drop: '.length)}\``;
+		return words === 'nobody' ? `dropped: ${reason}` : `${words}; dropped: ${reason}`;
+	}
+	return verdict === 'answer' ? `${words}: an answer` : words;
+}
+
+/** Who gets it, the guests by what they have in common. */
+function receivers({ question }: Judgement, departures: readonly Departure[]): string {
+	const { from } = question.one;
+	const places = new Set(departures.map(({ to }) => to));
+	const others = slaves.filter(({ name }) => name !== from);
+	const reached = others.filter(({ name }) => places.has(name));
+	const all = others.length === slaves.length ? 'all guests' : 'all other guests';
+	const configured = others.filter(({ owns }) => owns);
+	const words = [
+		...(places.has('wire') ? ['wire'] : []),
+		...(places.has('host') ? ['host'] : []),
+		...(places.has(from) && from !== 'wire' && from !== 'host' ? ['sender'] : []),
+		...(reached.length === 0
+			? []
+			: reached.length === others.length
+				? [all]
+				: reached.length === 1
+					? ['one guest']
+					: reached.length === configured.length && reached.every(({ owns }) => owns)
+						? [`${all} with IPv4`]
+						: [reached.map(({ name }) => name).join(' and ')]),
+	];
+	return words.join(', ') || 'nobody';
+}
+
+/** Groups of the same words, in the order in which each is met first. */
+function grouped(
+	members: readonly Explained[],
+	words: (one: Explained) => string[],
+): [words: string[], group: Explained[]][] {
+	const groups = new Map<string, [string[], Explained[]]>();
+	for (const one of members) {
+		const key = words(one);
+		const group = groups.get(key.join('\n')) ?? [key, []];
+		group[1].push(one);
+		groups.set(key.join('\n'), group);
+	}
+	return [...groups.values()];
+}
+
+/** Names of the cases; those that differ only in their numbers are told together. */
+function names(group: readonly Explained[]): string {
+	const families = new Map<string, string[]>();
+	for (const { judgement } of group) {
+		const name = judgement.question.one.name.replace(`${judgement.question.class}: `, '');
+		const family = name.replace(numbersIn, '#');
+		families.set(family, [...(families.get(family) ?? []), name]);
+	}
+	return [...families.values()]
+		.flatMap(family => (family.length < 4 ? family : [familyName(family)]))
+		.join('; ');
+}
+
+/** The 4 of IPv4 is no number. */
+const numbersIn = /(?<!v)\d+/g;
+
+function familyName(family: readonly string[]): string {
+	const numbers = family.map(name => name.match(numbersIn) ?? []);
+	let index = 0;
+	const name = family[0]?.replace(numbersIn, number => {
+		const place = index++;
+		return numbers.every(one => one[place] === number) ? number : '…';
+	});
+	return `${name} (${family.length} cases)`;
+}
+
+function markdown(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+	const line = (cells: readonly (string | number)[]): string =>
+		`| ${cells.map(cell => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+	return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
