@@ -1,4 +1,5 @@
 /** Options and arguments that commands share, checked before any daemon is asked or started. */
+import { resolve } from 'node:path';
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import { flags, modes, type Permission, permissions } from '../control/model.js';
 
@@ -8,7 +9,10 @@ export const flag = (): Option => new Option('--flag <flag>', 'who reaches whom'
 export const multicastSlave = (): Option =>
 	new Option('--multicast-slave <name>', 'the one slave that gets multicast in l3 and l3s');
 export const offload = (): Option =>
-	new Option('--offload <how>', 'auto, none, or a hook that keeps frames in the kernel');
+	new Option(
+		'--offload <how>',
+		'auto, none, tc-bpf, or the path of a module that keeps frames from us',
+	).argParser((how: string) => (how.includes('/') ? resolve(how) : how));
 export const learn = (): Option =>
 	new Option(
 		'--learn <on|off>',

@@ -59,6 +59,7 @@ export class Daemon {
 			if (broken) log.error(broken, 'the state file could not be read and was moved aside');
 			const controller = new Controller(config, monitor, log);
 			await controller.adopt(state);
+			controller.estate.sweep();
 			const daemon = new Daemon(config, log, controller, socket, release, untilIdle);
 			release.push(() => socket.remove());
 			await socket.listen(daemon.#server);

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { sweepLeftovers } from '../offload/leftovers.js';
 import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sys/netlink/link.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { createTap } from '../sys/tap.js';
@@ -42,6 +43,7 @@ interface EstateEvents {
 export class Estate extends EventEmitter<EstateEvents> {
 	readonly #monitor: LinkMonitor;
 	readonly #log: Logger;
+	readonly #stateDir: string;
 	readonly #ports = new Map<string, OpenPort>();
 	readonly #taps = new Map<string, Tap>();
 	readonly qmpSockets: QmpSockets;
@@ -51,9 +53,16 @@ export class Estate extends EventEmitter<EstateEvents> {
 	/** @param stateDir where QEMUs of `run` have the monitors that they are followed by. */
 	constructor(monitor: LinkMonitor, log: Logger, stateDir: string) {
 		super();
+		this.#stateDir = stateDir;
 		this.qmpSockets = new QmpSockets(stateDir);
 		this.#monitor = monitor;
 		this.#log = log;
+	}
+
+	/** Lets go what a daemon before this kept in the kernel for ports that aren't open. */
+	sweep(): void {
+		const open = new Set([...this.#ports.values()].map(({ link }) => link.ifindex));
+		sweepLeftovers(this.#stateDir, master => open.has(master));
 	}
 
 	port(master: string): OpenPort | undefined {
@@ -101,7 +110,8 @@ export class Estate extends EventEmitter<EstateEvents> {
 	/** A port that opens when nobody waits for it any more is closed at once. */
 	async #open(link: Link, record: MasterRecord, saveSettings: PortContext['saveSettings']): Promise<Port> {
 		const log = this.#log.child({ master: link.name });
-		const opening = Port.open(link, record, { monitor: this.#monitor, log, saveSettings });
+		const context = { monitor: this.#monitor, log, saveSettings, stateDir: this.#stateDir };
+		const opening = Port.open(link, record, context);
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
 			port.on('address', (slave: string, entry: AddressEntry, change: string) => {
@@ -284,7 +294,7 @@ export class Estate extends EventEmitter<EstateEvents> {
 	#isOwn(link: Link): boolean {
 		const hosts = [...this.#ports.values()].map(open => open.port.hostInterface);
 		if (this.slaveOf(link.ifindex) !== undefined || hosts.includes(link.name)) return true;
-		return isHostSlave(link) || (link.kind === 'tun' && link.name.startsWith('ipvt-'));
+		return isHostSlave(link) || (link.kind === 'tun' && /^ipv[tq]-/.test(link.name));
 	}
 }
 

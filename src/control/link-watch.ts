@@ -73,6 +73,7 @@ export class LinkWatch {
 					this.#log.error({ slave: slave.name, err: error }, 'slave was not plugged in'),
 				);
 		}
+		await estate.port(master)?.port.settle();
 		this.#log.info({ master, slaves: registry.slaves(master).length }, 'port open');
 	}
 

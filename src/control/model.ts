@@ -111,7 +111,10 @@ export interface Master {
 	state: 'up' | 'down';
 	mode: Mode;
 	flag: Flag;
+	/** `none`, `tc-bpf`, or the name of a module's hook. */
 	offload: string;
+	/** How the offload is attached, or why there is none though one was asked for. */
+	offloadDetail?: string;
 	/** Seconds that a learned address is believed in without a sign of its guest. */
 	ageing: number;
 	/** Name of the host slave's device, or null with `--no-host`. */

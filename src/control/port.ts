@@ -8,22 +8,24 @@
  */
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
-import { clearEdge, readEdge } from '../datapath/counters.js';
+import { clearEdge, type EdgeCounters, readEdge } from '../datapath/counters.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
-import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, EDGES_MAX } from '../datapath/verdict.js';
+import { EDGE_HOST, EDGE_WIRE } from '../datapath/verdict.js';
 import { IpvtapError } from '../errors.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, SlaveStats } from './model.js';
+import { EdgeNumbers } from './port/edge-numbers.js';
 import { Entries } from './port/entries.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { PortGroups } from './port/groups.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { Listening, type SlaveGroups } from './port/listening.js';
+import { type OffloadStatus, PortOffload } from './port/offload.js';
 import { PortMode } from './port/port-mode.js';
 import type { PortChange, PortContext, PortOptions, PortSlave } from './port/port-options.js';
 import { openPortRing, openReplacement } from './port/rings.js';
@@ -51,11 +53,12 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #groups: PortGroups;
 	readonly #host: HostSlave | undefined;
 	readonly #mode: PortMode;
+	readonly #offload: PortOffload;
 	readonly #members = new Map<string, Member>();
 	readonly #byEdge = new Map<number, Member>();
+	readonly #edges = new EdgeNumbers();
 	#master: Link;
 	#multicastSlave: string | undefined;
-	#nextEdge = EDGE_SLAVES;
 	#gateways: Gateways | undefined;
 	#closed = false;
 
@@ -116,6 +119,14 @@ export class Port extends EventEmitter<PortEvents> {
 			log: context.log,
 		});
 		this.#threads.on('resolve', address => this.#mode.resolve(address));
+		this.#offload = new PortOffload(master, host?.peer ?? 0, options.flag, {
+			mode: options.mode,
+			stateDir: context.stateDir,
+			shield: this.#shield,
+			log: context.log,
+			sockets: { slaves: slavesRing.fd, master: masterRing.fd },
+			change: change => this.#threads.change(change),
+		});
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
@@ -128,12 +139,17 @@ export class Port extends EventEmitter<PortEvents> {
 		return this.#host?.name ?? null;
 	}
 
+	/** The hook that keeps frames from the forwarder, or why there is none. */
+	get offload(): OffloadStatus {
+		return this.#offload.status;
+	}
+
 	/**
 	 * Takes a TAP that exists as a slave: shields the host from it, sets its MTU, brings it up, gives it its
 	 * addresses. @throws IpvtapError `conflict` if an address belongs to somebody; then nothing has changed.
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
-		const edge = this.#freeEdge();
+		const edge = this.#edges.take(number => this.#byEdge.has(number), this.#master.name);
 		// Numbers are used again: what was counted for whoever had this one is not the new slave's.
 		clearEdge(this.#threads.counters, edge);
 		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
@@ -161,6 +177,7 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#open(member);
 		} catch (error) {
 			member.open = false;
+			await this.#offload.removeSlave(member.edge, getLink(member.ifindex) !== undefined);
 			await this.#threads.change({ kind: 'slave-removed', edge: member.edge, ifindex: member.ifindex });
 			throw error;
 		}
@@ -184,6 +201,7 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.change({ kind: 'slave-removed', edge, ifindex });
 		const exists = getLink(ifindex) !== undefined;
 		if (exists) setLink(ifindex, { up: false });
+		await this.#offload.removeSlave(edge, exists);
 		this.#shield.removeInterface(ifindex, exists);
 		this.#members.delete(name);
 		this.#byEdge.delete(edge);
@@ -216,18 +234,33 @@ export class Port extends EventEmitter<PortEvents> {
 	async setLimits(name: string, limits: EdgeLimits): Promise<void> {
 		const member = this.#member(name);
 		member.limits = limits;
-		if (member.open) await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
+		if (!member.open) return;
+		await this.#threads.change({ kind: 'limits', edge: member.edge, limits });
+		await this.#offload.addSlave(member);
 	}
 
 	/** @throws IpvtapError; what was to be changed is as it was. */
 	async set(options: PortChange): Promise<void> {
-		if (options.mode !== undefined) await this.#mode.enter(options.mode);
+		const { mode, offload } = options;
+		// A hook that decides for one mode must not see a frame of another.
+		if (mode !== undefined && mode !== 'l2') await this.#offload.setMode(mode, this.#master);
+		if (mode !== undefined) await this.#mode.enter(mode);
+		if (mode === 'l2') await this.#offload.setMode(mode, this.#master);
+		if (offload !== undefined) await this.#offload.use(offload, this.#master);
 		if (options.multicastSlave !== undefined) {
 			this.#multicastSlave = options.multicastSlave ?? undefined;
 			await this.#nominate();
 		}
-		if (options.flag !== undefined) await this.#threads.change({ kind: 'flag', flag: options.flag });
+		if (options.flag !== undefined) {
+			await this.#threads.change({ kind: 'flag', flag: options.flag });
+			await this.#offload.setFlag(options.flag);
+		}
 		if (options.ageing !== undefined) await this.#threads.setAge(options.ageing * 1000);
+	}
+
+	/** All slaves that there were before this daemon have been added. */
+	settle(): Promise<void> {
+		return this.#offload.settle();
 	}
 
 	groups(name: string): SlaveGroups {
@@ -241,15 +274,17 @@ export class Port extends EventEmitter<PortEvents> {
 	/** Counters of one slave, as its guest sees them. */
 	slaveStats(name: string): SlaveStats {
 		const { edge, ifindex } = this.#member(name);
-		const device = getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 };
-		return edgeStats(readEdge(this.#threads.counters, edge), device);
+		return edgeStats(
+			this.#counters(edge),
+			getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 },
+		);
 	}
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
 	stats(): SlaveStats {
 		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
 		const total = noStats();
-		for (const edge of edges) addStats(total, readEdge(this.#threads.counters, edge), edge === EDGE_WIRE);
+		for (const edge of edges) addStats(total, this.#counters(edge), edge === EDGE_WIRE);
 		return total;
 	}
 
@@ -261,6 +296,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (link.ifindex !== ifindex || (link.mac === mac && link.mtu === mtu)) return;
 		if (link.mac !== mac) void this.#threads.change({ kind: 'master', mac: link.mac, ifindex });
 		this.#host?.follow(link);
+		void this.#offload.setMaster(link);
 		if (link.mtu === mtu) return;
 		void this.#threads.change({ kind: 'mtu', mtu: link.mtu });
 		for (const member of this.#members.values()) setLink(member.ifindex, { mtu: link.mtu });
@@ -273,11 +309,13 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#context.monitor.off('address', this.#onAddress);
 		this.#gateways?.close();
 		this.#groups.close();
-		for (const { ifindex } of this.#members.values()) {
+		const devices = [...this.#members.values()].map(({ ifindex }) => {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
-			this.#shield.removeInterface(ifindex, exists);
-		}
+			return { ifindex, exists };
+		});
+		await this.#offload.close();
+		for (const { ifindex, exists } of devices) this.#shield.removeInterface(ifindex, exists);
 		await this.#mode
 			.close()
 			.catch(error => this.#context.log.warn({ err: error }, 'the mode did not end cleanly'));
@@ -293,6 +331,7 @@ export class Port extends EventEmitter<PortEvents> {
 		// First, so that nothing passes without.
 		await this.#threads.change({ kind: 'limits', edge, limits });
 		await this.#threads.change({ kind: 'slave-added', edge, ifindex, mac, learn, allow });
+		await this.#offload.addSlave(member);
 		await this.#threads.setLive(edge, live);
 		for (const address of addresses) await this.#threads.assign(edge, address);
 		if (member.name === this.#multicastSlave) await this.#nominate();
@@ -310,7 +349,7 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#threads.change({ kind: 'multicast-slave', edge: member?.open ? member.edge : 0 });
 	}
 
-	async #start({ mode, flag, ageing }: PortOptions): Promise<void> {
+	async #start({ mode, flag, offload, ageing }: PortOptions): Promise<void> {
 		const { mac, mtu, ifindex } = this.#master;
 		await this.#threads.change({ kind: 'master', mac, ifindex });
 		await this.#threads.change({ kind: 'mtu', mtu });
@@ -322,6 +361,7 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#threads.change({ kind: 'host', ifindex: peer, enabled: true, groups });
 			this.#host.up();
 		}
+		await this.#offload.use(offload, this.#master);
 		await this.#followHostAddresses();
 		this.#gateways = new Gateways(ifindex, this.#context.monitor, addresses => {
 			if (!this.#closed) void this.#threads.setGateways(addresses);
@@ -339,6 +379,7 @@ export class Port extends EventEmitter<PortEvents> {
 	#replaceRing(ring: RingName): void {
 		const fd = openReplacement(ring, this.#master);
 		this.#shield.replaceSocket(ring, fd);
+		this.#offload.setSocket(ring, fd);
 		this.#context.log.warn(
 			{ master: this.#master.name, ring },
 			'a frame jammed a receive ring: reading without it, slower',
@@ -355,6 +396,7 @@ export class Port extends EventEmitter<PortEvents> {
 
 	#addressReported(report: AddressReport): void {
 		const { edge, address, origin, change } = report;
+		this.#offload.follow(report);
 		const member = this.#byEdge.get(edge);
 		if (!member || origin === 'host') return;
 		const entry = member.entries.apply(report, Date.now());
@@ -377,22 +419,14 @@ export class Port extends EventEmitter<PortEvents> {
 		this.emit('duplicate', member.name, address, mac);
 	}
 
+	/** What the frame threads and the offload have counted, each for its own frames. */
+	#counters(edge: number): EdgeCounters {
+		return this.#offload.include(readEdge(this.#threads.counters, edge), edge);
+	}
+
 	#member(name: string): Member {
 		const member = this.#members.get(name);
 		if (!member) throw new IpvtapError('not-found', `slave ${name}: not on ${this.#master.name}`);
 		return member;
-	}
-
-	/** Numbers go round, so that a late frame of a slave that has gone is not counted to its successor. */
-	#freeEdge(): number {
-		for (let tries = EDGE_SLAVES; tries < EDGES_MAX; tries++) {
-			const edge = this.#nextEdge;
-			this.#nextEdge = edge + 1 === EDGES_MAX ? EDGE_SLAVES : edge + 1;
-			if (!this.#byEdge.has(edge)) return edge;
-		}
-		throw new IpvtapError(
-			'failed',
-			`add a slave to ${this.#master.name}: it has ${EDGES_MAX - EDGE_SLAVES} already`,
-		);
 	}
 }

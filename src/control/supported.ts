@@ -1,6 +1,6 @@
 /** What this version can't do yet is refused, not pretended. Pure. */
 import { IpvtapError } from '../errors.js';
-import { quote } from './names.js';
+import { checkOffload } from '../offload/choose.js';
 import type { MasterOptions } from './registry.js';
 
 /** @param existing the master that they change. @throws IpvtapError `usage`. */
@@ -20,14 +20,5 @@ export function checkSupported(options: MasterOptions, existing: MasterOptions =
 			},
 		);
 	}
-	if (offload !== undefined && offload !== 'auto' && offload !== 'none') {
-		throw new IpvtapError('usage', `offload ${quote(offload)} is not supported in this version`, {
-			hint: 'use --offload none (or auto, which is the same until there is one)',
-		});
-	}
-}
-
-/** What `auto` comes to. */
-export function effectiveOffload(offload: string): string {
-	return offload === 'auto' ? 'none' : offload;
+	if (offload !== undefined) checkOffload(offload);
 }

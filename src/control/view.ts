@@ -7,7 +7,6 @@ import type { Estate } from './estate.js';
 import { effectiveLimits } from './limits.js';
 import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
 import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
-import { effectiveOffload } from './supported.js';
 import { canOpen } from './users.js';
 
 export function viewMaster(registry: Registry, estate: Estate, record: MasterRecord): Master {
@@ -21,7 +20,8 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		state: open && (open.link.flags & IFF_LOWER_UP) !== 0 ? 'up' : 'down',
 		mode: record.mode,
 		flag: record.flag,
-		offload: effectiveOffload(record.offload),
+		offload: open?.port.offload.name ?? 'none',
+		...(open?.port.offload.detail === undefined ? {} : { offloadDetail: open.port.offload.detail }),
 		ageing: record.ageing,
 		host: open?.port.hostInterface ?? null,
 		...(record.multicastSlave === undefined ? {} : { multicastSlave: record.multicastSlave }),
@@ -39,7 +39,7 @@ export function viewSlave(
 	vhost = vhostAvailable(),
 ): Slave {
 	const { name, master, ifname, mac, learn, queues, owner, ephemeral, domain } = record;
-	const { mode, offload } = registry.requireMaster(master);
+	const { mode } = registry.requireMaster(master);
 	const tap = estate.tap(name);
 	const problem = estate.problems.get(name) ?? estate.problems.get(master);
 	const rxFilter = estate.qmpSockets.pathOf(record);
@@ -56,7 +56,7 @@ export function viewSlave(
 		allow: record.allow ?? [],
 		addresses: plugged?.addresses(name) ?? record.addresses.map(given),
 		groups: plugged?.groups(name) ?? { inet: 'all', inet6: 'all' },
-		offload: effectiveOffload(offload),
+		offload: plugged?.offload.name ?? 'none',
 		qemuArgs: slaveArguments(nic, 'qemu', { vhost: vhost && canOpen('/dev/vhost-net', owner) }),
 		stats: plugged?.slaveStats(name) ?? noStats(),
 		owner,

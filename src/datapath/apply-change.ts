@@ -48,6 +48,9 @@ export function applyChange(
 		case 'released':
 			state.release(change.address);
 			return;
+		case 'punt':
+			state.punt = change.ifindex;
+			return;
 		case 'limits':
 			state.limits.set(change.edge, change.limits);
 			return;

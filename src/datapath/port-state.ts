@@ -40,6 +40,8 @@ export class PortState {
 	readonly routing: Routing;
 	masterHigh = 0;
 	masterLow = 0;
+	/** Device by which an offload hands over what it leaves to the forwarder; 0: there is none. */
+	punt = 0;
 	/** Whether there is a host slave to deliver to. */
 	host = false;
 	/** Whether what the host sends to groups by the master comes by the host slave too. */
@@ -51,6 +53,8 @@ export class PortState {
 	readonly macLow = new Int32Array(EDGES_MAX);
 	/** 1 where a guest may claim addresses by using them. */
 	readonly learns = new Uint8Array(EDGES_MAX);
+	/** 1 for each guest's edge in use. */
+	readonly present = new Uint8Array(EDGES_MAX);
 	/** What a guest may say that others may not: ALLOW_… bits. */
 	readonly allows = new Uint8Array(EDGES_MAX);
 	/** How many addresses of each family an edge owns. */
@@ -92,6 +96,7 @@ export class PortState {
 		this.learns[edge] = learn ? 1 : 0;
 		this.allows[edge] = allow.reduce((bits, name) => bits | permissionBits[name], 0);
 		this.slaves[this.slaveCount++] = edge;
+		this.present[edge] = 1;
 	}
 
 	/** The caller has taken the slave's addresses away before. */
@@ -100,6 +105,7 @@ export class PortState {
 		if (index < 0) return;
 		this.slaves[index] = this.slaves[--this.slaveCount] as number;
 		this.learns[edge] = 0;
+		this.present[edge] = 0;
 		this.limits.set(edge, {});
 		this.allows[edge] = 0;
 		if (this.multicastSlave === edge) this.multicastSlave = 0;

@@ -37,6 +37,7 @@ export const TP_STATUS = 0;
 export const TP_LENGTH = 4;
 export const TP_SNAPLEN = 8;
 export const TP_MAC = 12;
+export const TP_VLAN_TCI = 24;
 export const TP_IFINDEX = 32 + 4;
 
 /** Opens a ring. @throws SysError. @syscalls socket setsockopt mmap bind */
@@ -74,6 +75,11 @@ export function openReceiver(options: Pick<RingOptions, 'ifindex' | 'longFrameBy
 		closeFd(fd);
 		throw error;
 	}
+}
+
+/** Has a socket receive from another interface (0: all), or from it nothing but frames that never come. @throws SysError. @syscalls bind */
+export function rebind(fd: number, ifindex: number, silent = false): void {
+	bindTo(fd, ifindex, silent ? NO_PROTOCOL : ETH_P_ALL);
 }
 
 /** No thread may look at the ring any more. */
@@ -187,6 +193,8 @@ const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_ALL = 3;
+/** Reserved (RFC 1701), so that nobody sends it, and the kernel never comes to ask. */
+const NO_PROTOCOL = 0xffff;
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const SO_ERROR = 4;

@@ -1,6 +1,9 @@
 /** The whole decision table, by room. */
+
+import type { Topology } from '../helpers/pure-port.js';
+import { slaves, standardTopology } from '../helpers/world.js';
 import { arpCases } from './arp.js';
-import type { Case } from './case.js';
+import type { Case, Place } from './case.js';
 import { dhcpCases } from './dhcp.js';
 import { flagCases } from './flags.js';
 import { hostCases } from './host.js';
@@ -31,3 +34,14 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	l3: l3Cases,
 	l3s: l3sCases,
 };
+
+/** The port that a case happens on. */
+export function topologyOf({ flag, noHost, mode, multicastSlave }: Case): Topology {
+	return standardTopology(flag, !noHost, mode, multicastSlave);
+}
+
+/** The edge that a place is on that port. */
+export function edgeOf(place: Place): number {
+	if (place === 'wire') return 0;
+	return place === 'host' ? 1 : (slaves.find(({ name }) => name === place)?.edge ?? -1);
+}

@@ -23,12 +23,15 @@ export class Product {
 	readonly folder: string;
 	readonly socket: string;
 	readonly env: NodeJS.ProcessEnv;
+	/** Words that put a command into the namespace. `ip netns exec` gives it mounts of its own, which end with it. */
+	prefix: readonly string[];
 	readonly #removeFolder: () => void;
 	readonly #before: Snapshot;
 
 	private constructor(namespace: Namespace, name: string, before: Snapshot) {
 		this.namespace = namespace;
 		this.#before = before;
+		this.prefix = namespace.prefix;
 		[this.folder, this.#removeFolder] = makeFolder(name);
 		this.socket = join(this.folder, 'ipvtap.sock');
 		this.env = { ...toolsEnv, IPVTAP_SOCKET: this.socket, IPVTAP_STATE_DIR: join(this.folder, 'state') };
@@ -41,7 +44,7 @@ export class Product {
 
 	/** Words that start the command line in the namespace; `env` has to go with them. */
 	get words(): string[] {
-		return [...this.namespace.prefix, bin];
+		return [...this.prefix, bin];
 	}
 
 	/** Runs a command to its end, whatever its exit status. */

@@ -63,7 +63,7 @@ function masterText(master: Master): string {
 		['state', stateText(master)],
 		['mode', master.mode],
 		['flag', master.flag],
-		['offload', master.offload],
+		['offload', master.offload + (master.offloadDetail ? ` (${master.offloadDetail})` : '')],
 		['ageing', `${master.ageing} s`],
 		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
 		['multicast', master.multicastSlave],

@@ -49,6 +49,8 @@ export interface PortSlave extends FollowedSlave {
 export interface PortContext {
 	monitor: LinkMonitor;
 	log: Logger;
+	/** Where what outlives the daemon belongs to it. */
+	stateDir: string;
 	/** Remembers the host's settings as they were, beyond this process's end; an empty object once they are so again. */
 	saveSettings: (master: string, settings: SavedSettings) => void;
 }

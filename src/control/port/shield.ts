@@ -75,6 +75,11 @@ export class Shield {
 		this.#filterSlaves();
 	}
 
+	/** For others who hang filters on a device: it has a clsact, which goes when nobody needs it. */
+	ensureClsact(ifindex: number): void {
+		if (ensureClsact(ifindex)) this.#made.add(ifindex);
+	}
+
 	/** @param exists whether the device is still there. */
 	removeInterface(ifindex: number, exists: boolean): void {
 		if (!this.#interfaces.delete(ifindex)) return;

@@ -153,9 +153,8 @@ export class Forwarder {
 		this.#state.limits.clock.expire();
 		while (count < BATCH && source.next()) {
 			count++;
-			const ingress = intake.fromMaster ? EDGE_WIRE : this.#interfaces.find(source.ifindex);
-			// The slaves' filter may let another interface through; a slave that was just removed is one.
-			if (intake.fromMaster || ingress !== EDGE_WIRE) this.#handle(source, ingress);
+			const ingress = this.#ingressOf(intake);
+			if (ingress >= 0) this.#handle(source, ingress);
 		}
 		if (count > 0) {
 			intake.taken = true;
@@ -164,6 +163,15 @@ export class Forwarder {
 			if (this.#queued) this.#wakeSlowPath();
 		}
 		return count;
+	}
+
+	/** The edge that a frame came from, or -1 for nobody's. */
+	#ingressOf({ source, fromMaster }: Intake): number {
+		const state = this.#state;
+		if (source.ifindex === state.punt) return puntedEdge(state, source);
+		if (fromMaster) return EDGE_WIRE;
+		// The slaves' filter may let another interface through; a slave that was just removed is one.
+		return this.#interfaces.find(source.ifindex) || -1;
 	}
 
 	/** Counts what the kernel has dropped, and notices a ring that it drops everything for (see socket-reader.ts). */
@@ -270,10 +278,20 @@ function decide(state: PortState, ring: FrameSource, ingress: number): number {
 	const { frame } = ring.region;
 	if (length === 0) return DROP_TRUNCATED;
 	// The kernel takes tags out of frames: without this look, one would pass an IP filter and come back on the way out.
-	if ((ring.status & TP_STATUS_VLAN_VALID) !== 0) return ingress === EDGE_WIRE ? IGNORE : DROP_VLAN;
+	if ((ring.status & TP_STATUS_VLAN_VALID) !== 0 && ring.ifindex !== state.punt) {
+		return ingress === EDGE_WIRE ? IGNORE : DROP_VLAN;
+	}
 	// Flags and GSO type are both 0 for nearly every frame.
 	if (frame.getUint16(at - VNET_HEADER) !== 0 && !vnetIsSane(frame, at, length)) return DROP_BAD_VNET_HEADER;
 	return forward(state, frame, at, length, ingress);
+}
+
+/** The offload says by a tag whom a frame is from; what came from the wire has none. */
+function puntedEdge(state: PortState, { status, tag }: FrameSource): number {
+	if ((status & TP_STATUS_VLAN_VALID) === 0) return EDGE_WIRE;
+	if (tag === EDGE_HOST) return state.host ? EDGE_HOST : -1;
+	// It may have gone since.
+	return state.present[tag] === 1 ? tag : -1;
 }
 
 function vnetIsSane(frame: DataView, at: number, length: number): boolean {

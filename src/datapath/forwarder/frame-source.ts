@@ -9,6 +9,8 @@ export interface FrameSource {
 	readonly at: number;
 	readonly length: number;
 	readonly ifindex: number;
+	/** The VLAN tag that the kernel has taken out of the frame, if `status` says that there was one. */
+	readonly tag: number;
 	/** TP_STATUS_* bits. */
 	readonly status: number;
 	/** Goes to the next frame. It and those before it stay where they are until `release`. @returns false if there is none. */

@@ -13,6 +13,7 @@ import {
 	TP_SNAPLEN,
 	TP_STATUS_COPY,
 	TP_STATUS_USER,
+	TP_VLAN_TCI,
 } from '../../sys/packet.js';
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import type { RingSetup } from '../messages.js';
@@ -43,6 +44,7 @@ export class RingReader implements FrameSource {
 	at = 0;
 	length = 0;
 	ifindex = 0;
+	tag = 0;
 	status = 0;
 
 	constructor(setup: RingSetup) {
@@ -78,6 +80,7 @@ export class RingReader implements FrameSource {
 		this.#head = following;
 		this.status = status;
 		this.ifindex = this.#words[word + (TP_IFINDEX >> 2)] as number;
+		this.tag = this.#halves[(slot + TP_VLAN_TCI) >> 1] as number;
 		this.region = this.#region;
 		this.at = slot + (this.#halves[(slot + TP_MAC) >> 1] as number);
 		this.length = this.#words[word + (TP_SNAPLEN >> 2)] as number;

@@ -29,6 +29,7 @@ export class SocketReader implements FrameSource {
 	at = 0;
 	length = 0;
 	ifindex = 0;
+	tag = 0;
 	status = 0;
 	/** Frames that had no virtio header, since the caller last looked. */
 	refused = 0;
@@ -58,6 +59,8 @@ export class SocketReader implements FrameSource {
 		this.length = Math.max(0, (words[(index * MESSAGE + 56) >> 2] as number) - VNET_HEADER);
 		this.ifindex = words[(NAME_AT + index * NAME + 4) >> 2] as number;
 		this.status = words[control + CONTROL_HEADER / 4] as number;
+		// struct tpacket_auxdata: status, len, snaplen, u16 mac, net, vlan_tci, vlan_tpid.
+		this.tag = (words[control + (CONTROL_HEADER + 16) / 4] as number) & 0xffff;
 		return true;
 	}
 

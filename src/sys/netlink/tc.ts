@@ -118,6 +118,28 @@ export function replaceDivertingFilter(
 	sendProgram(`divert from device ${ifindex}`, NLM_F_CREATE | NLM_F_REPLACE, ifindex, hook, filter, options);
 }
 
+/**
+ * The same with an eBPF program, by its descriptor, which the filter doesn't need any more afterwards.
+ * @param filter.name shown by `tc filter show`. @throws NetlinkError. @syscalls netlink
+ */
+export function replaceBpfFilter(
+	ifindex: number,
+	hook: Hook,
+	{ priority, handle, program, name }: FilterKey & { program: number; name: string },
+): void {
+	const body = Buffer.concat([
+		filterMessage(ifindex, hook, priority, handle),
+		attribute(TCA_KIND, text('bpf')),
+		nested(
+			TCA_OPTIONS,
+			attribute(TCA_BPF_FD, u32(program)),
+			attribute(TCA_BPF_NAME, text(name)),
+			attribute(TCA_BPF_FLAGS, u32(TCA_BPF_FLAG_ACT_DIRECT)),
+		),
+	]);
+	request(`set filter of device ${ifindex}`, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, body);
+}
+
 /** @returns false if the filter, clsact or the device was not there. @throws NetlinkError. @syscalls netlink */
 export function deleteFilter(ifindex: number, hook: Hook, key: FilterKey): boolean {
 	const what = `delete filter of device ${ifindex}`;
@@ -231,6 +253,8 @@ const TCA_OPTIONS = 2;
 const TCA_BPF_ACT = 1;
 const TCA_BPF_OPS_LEN = 4;
 const TCA_BPF_OPS = 5;
+const TCA_BPF_FD = 6;
+const TCA_BPF_NAME = 7;
 const TCA_BPF_FLAGS = 8;
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
 const BPF_MAXINSNS = 4096;

@@ -17,6 +17,13 @@ const entries: Readonly<Record<string, Entry>> = {
 	[BASELINE]: { usual: true, make: () => new BridgePeer() },
 	'c-twin': { usual: true, make: () => new TwinPeer('c-twin', 'ring') },
 	'c-sendmmsg': { usual: false, make: () => new TwinPeer('c-sendmmsg', 'messages') },
+	'ipvtap-tc-bpf': {
+		usual: true,
+		make: () =>
+			new IpvtapPeer('ipvtap-tc-bpf', 'tc-bpf', 'ipvtap, eBPF at TC ingress (tcx)', {
+				IPVTAP_TC_ATTACH: 'tcx',
+			}),
+	},
 	ipvtap: { usual: true, make: () => new IpvtapPeer('ipvtap', 'none', 'ipvtap, userspace forwarder') },
 };
 

@@ -20,8 +20,9 @@ export class IpvtapPeer implements Peer {
 	#removeFolder: (() => void) | undefined;
 	#daemon: number[] = [];
 
-	/** @param offload as `ipvtap up --offload` takes it. */
-	constructor(name: string, offload: string, about: string) {
+	/** @param offload as `ipvtap up --offload` takes it. @param env of the daemon's, in addition. */
+	constructor(name: string, offload: string, about: string, env: NodeJS.ProcessEnv = {}) {
+		this.#env = env;
 		this.name = name;
 		this.#offload = offload;
 		this.about = about;
@@ -32,7 +33,12 @@ export class IpvtapPeer implements Peer {
 		this.#host = ground.host;
 		this.#removeFolder = remove;
 		this.#socket = join(folder, 'ipvtap.sock');
-		this.#env = { ...toolsEnv, IPVTAP_SOCKET: this.#socket, IPVTAP_STATE_DIR: join(folder, 'state') };
+		this.#env = {
+			...toolsEnv,
+			...this.#env,
+			IPVTAP_SOCKET: this.#socket,
+			IPVTAP_STATE_DIR: join(folder, 'state'),
+		};
 		await this.#ipvtap('up', MASTER, '--offload', this.#offload);
 		for (let guest = 0; guest < GUESTS; guest++) {
 			const words = ['--master', MASTER, '--mac', guestMac(guest), '--ip', guestIp(guest)];

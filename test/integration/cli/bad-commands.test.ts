@@ -163,10 +163,10 @@ test.serial('what this version can not do', async t => {
 	);
 	refused(
 		t,
-		await site.run('up', 'eth0', '--offload', 'tc-bpf'),
+		await site.run('up', 'eth0', '--offload', 'xdp'),
 		2,
-		"offload 'tc-bpf' is not supported in this version",
-		/--offload none/,
+		"offload 'xdp': there is no such hook",
+		/auto, none, tc-bpf, or the absolute path/,
 	);
 	await site.gone();
 	await site.attach('a');

@@ -44,60 +44,62 @@ test.before(async () => {
 
 test.after.always(() => site?.close());
 
-test('a hundred thousand mutated frames', async t => {
-	const seed = Number(process.env.IPVTAP_SEED ?? Date.now() % 1_000_000_007);
-	t.log(`IPVTAP_SEED=${seed}`);
-	const random = generator(seed);
-	const good = goodFrames();
-	const before = await books(site, evil);
-	const writes: Record<string, number> = {};
-	let handedOn = 0;
-	const wrong: string[] = [];
-	const started = performance.now();
-	for (let count = 0; count < total; count += batch) {
-		for (let index = 0; index < batch; index++) {
-			const frame = mutate(good[random(good.length)]!, random);
-			const write = evil.end.trySend(
-				frame,
-				random(20) === 0 ? mutate(vnet({ flags: 1, csumStart: 34, csumOffset: 6 }), random, 10) : undefined,
-			);
-			writes[write] = (writes[write] ?? 0) + 1;
+for (const offload of ['none', 'tc-bpf'])
+	test.serial(`a hundred thousand mutated frames, offload ${offload}`, async t => {
+		await site.product.json('set', 'eth0', '--offload', offload);
+		const seed = Number(process.env.IPVTAP_SEED ?? Date.now() % 1_000_000_007);
+		t.log(`IPVTAP_SEED=${seed}`);
+		const random = generator(seed);
+		const good = goodFrames();
+		const before = await books(site, evil);
+		const writes: Record<string, number> = {};
+		let handedOn = 0;
+		const wrong: string[] = [];
+		const started = performance.now();
+		for (let count = 0; count < total; count += batch) {
+			for (let index = 0; index < batch; index++) {
+				const frame = mutate(good[random(good.length)]!, random);
+				const write = evil.end.trySend(
+					frame,
+					random(20) === 0 ? mutate(vnet({ flags: 1, csumStart: 34, csumOffset: 6 }), random, 10) : undefined,
+				);
+				writes[write] = (writes[write] ?? 0) + 1;
+			}
+			const { wire, victim: arrived } = settle(site, evil, victim);
+			const out = wire.filter(fromPort);
+			// A group frame goes to the wire once and to the victim too; every other to one of them.
+			handedOn += out.length + arrived.filter(({ frame }) => !isReplica(frame)).length;
+			for (const { frame } of out) {
+				if (!frame.subarray(6, 12).equals(macBytes(host.mac)))
+					wrong.push(`on the wire from another MAC: ${frame.toString('hex')}`);
+			}
+			for (const { frame } of [...out, ...arrived]) {
+				const forged = forgery(frame);
+				if (forged !== undefined) wrong.push(`${forged}: ${frame.subarray(0, 100).toString('hex')}`);
+			}
 		}
-		const { wire, victim: arrived } = settle(site, evil, victim);
-		const out = wire.filter(fromPort);
-		// A group frame goes to the wire once and to the victim too; every other to one of them.
-		handedOn += out.length + arrived.filter(({ frame }) => !isReplica(frame)).length;
-		for (const { frame } of out) {
-			if (!frame.subarray(6, 12).equals(macBytes(host.mac)))
-				wrong.push(`on the wire from another MAC: ${frame.toString('hex')}`);
-		}
-		for (const { frame } of [...out, ...arrived]) {
-			const forged = forgery(frame);
-			if (forged !== undefined) wrong.push(`${forged}: ${frame.subarray(0, 100).toString('hex')}`);
-		}
-	}
-	const seconds = (performance.now() - started) / 1000;
-	const after = await books(site, evil);
-	const written = after.written - before.written;
-	const seen = after.stats.tx.packets - before.stats.tx.packets;
-	const dropped = sum(after.stats.drops) - sum(before.stats.drops);
-	const ofMarkers = (total / batch) * markers;
-	t.log(`${total} frames in ${seconds.toFixed(1)} s`, writes);
-	const lost = after.lostAtWire - before.lostAtWire;
-	t.log(
-		{ written, seen, dropped, handedOn, lost, ringFull: after.ringFull - before.ringFull },
-		after.stats.drops,
-	);
-	t.deepEqual(wrong.slice(0, 5), []);
-	t.is(written, (writes.sent ?? 0) + ofMarkers, "the TAP's own count");
-	t.is(after.ringFull, before.ringFull);
-	t.true(written - seen < total / 100, 'only tags cut short go unseen');
-	// A guest's own probe looks like one of the port's.
-	const unheard = seen - (dropped + handedOn + lost + ofMarkers);
-	t.true(unheard >= 0 && unheard <= site.far.overheard, `${unheard} frames went nowhere`);
-	const { pid } = await site.product.info();
-	t.true(pid > 0);
-});
+		const seconds = (performance.now() - started) / 1000;
+		const after = await books(site, evil);
+		const written = after.written - before.written;
+		const seen = after.stats.tx.packets - before.stats.tx.packets;
+		const dropped = sum(after.stats.drops) - sum(before.stats.drops);
+		const ofMarkers = (total / batch) * markers;
+		t.log(`${total} frames in ${seconds.toFixed(1)} s`, writes);
+		const lost = after.lostAtWire - before.lostAtWire;
+		t.log(
+			{ written, seen, dropped, handedOn, lost, ringFull: after.ringFull - before.ringFull },
+			after.stats.drops,
+		);
+		t.deepEqual(wrong.slice(0, 5), []);
+		t.is(written, (writes.sent ?? 0) + ofMarkers, "the TAP's own count");
+		t.is(after.ringFull, before.ringFull);
+		t.true(written - seen < total / 100, 'only tags cut short go unseen');
+		// A guest's own probe looks like one of the port's.
+		const unheard = seen - (dropped + handedOn + lost + ofMarkers);
+		t.true(unheard >= 0 && unheard <= site.far.overheard, `${unheard} frames went nowhere`);
+		const { pid } = await site.product.info();
+		t.true(pid > 0);
+	});
 
 /** Whether the frame at the victim is a copy of one that went to the wire too. */
 function isReplica(frame: Buffer): boolean {

@@ -67,7 +67,13 @@ export class JudgedPort {
 		this.#withHost = withHost;
 	}
 
-	static async create(name: string, withHost: boolean): Promise<JudgedPort> {
+	/** @param offload as `--offload` takes it. @param env of the daemon's, in addition. */
+	static async create(
+		name: string,
+		withHost: boolean,
+		offload = 'none',
+		env: NodeJS.ProcessEnv = {},
+	): Promise<JudgedPort> {
 		const [inside, wire] = [await Namespace.create(`${name}-h`), await Namespace.create(`${name}-w`)];
 		await wire.sysctl({ 'net.ipv6.conf.default.disable_ipv6': 1 });
 		await inside.sysctl({ 'net.ipv6.conf.default.accept_dad': 0, 'net.ipv4.conf.all.arp_ignore': 8 });
@@ -97,8 +103,9 @@ export class JudgedPort {
 			}),
 		);
 		const port = new JudgedPort(inside, wire, await Product.at(inside, name), withHost);
+		Object.assign(port.#product.env, env);
 		await port.#product.daemon();
-		await port.#product.up('eth0', ...(withHost ? [] : ['--no-host']));
+		await port.#product.up('eth0', '--offload', offload, ...(withHost ? [] : ['--no-host']));
 		port.#listen('wire', wire, 'far');
 		if (withHost) port.#listen('host', inside, 'ipvh-eth0');
 		for (const slave of slaves) await port.#attach(slave);

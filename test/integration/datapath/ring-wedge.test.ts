@@ -7,7 +7,7 @@ import { jam, jammingFrame, jammingHeader } from './jam.js';
 import { far, Site } from './site.js';
 
 test.serial('a frame with UDP fragmentation offload does not stop the port', async t => {
-	const site = await Site.create('wedge');
+	const site = await Site.create('wedge', { up: ['--offload', 'none'] });
 	t.teardown(() => site.close());
 	const evil = await site.guest('evil', 11);
 	const victim = await site.guest('victim', 12);
@@ -32,7 +32,7 @@ test.serial('a frame with UDP fragmentation offload does not stop the port', asy
 });
 
 test.serial('nor while the wire chats, so that the port is never quiet', async t => {
-	const site = await Site.create('chat');
+	const site = await Site.create('chat', { up: ['--offload', 'none'] });
 	t.teardown(() => site.close());
 	const evil = await site.guest('evil', 11);
 	const victim = await site.guest('victim', 12);

@@ -33,6 +33,10 @@ export interface SiteOptions {
 	/** Kernel settings of the host, made before its devices are. */
 	sysctl?: Readonly<Record<string, string | number>>;
 	mtu?: number;
+	/** Environment of the daemon, in addition. */
+	env?: NodeJS.ProcessEnv;
+	/** Whether what the daemon mounts outlives it. */
+	sharesMounts?: boolean;
 }
 
 export class Site {
@@ -71,6 +75,8 @@ export class Site {
 			`address add ${host.ipv6}/64 dev eth0`,
 		);
 		const site = new Site(inside, wire, await Product.at(inside, name));
+		Object.assign(site.product.env, options.env);
+		if (options.sharesMounts) site.product.prefix = ['nsenter', `--net=${inside.path}`];
 		await site.product.up('eth0', ...(options.up ?? []));
 		return site;
 	}

@@ -1,11 +1,11 @@
 import test from 'ava';
-import { checkSupported, effectiveOffload } from '../../../src/control/supported.js';
+import { checkSupported } from '../../../src/control/supported.js';
 
 test('what this version can do is accepted', t => {
 	t.notThrows(() => checkSupported({}));
 	t.notThrows(() => checkSupported({ mode: 'l2', flag: 'vepa', offload: 'auto' }));
-	t.notThrows(() => checkSupported({ offload: 'none' }));
-	t.is(effectiveOffload('auto'), 'none');
+	for (const offload of ['none', 'tc-bpf', '/usr/lib/ipvtap/hook.js'])
+		t.notThrows(() => checkSupported({ offload }));
 });
 
 test('what it can not do is refused', t => {
@@ -18,8 +18,9 @@ test('what it can not do is refused', t => {
 	t.throws(() => checkSupported({ flag: 'vepa' }, { mode: 'l3s' }), { code: 'usage' });
 	t.notThrows(() => checkSupported({ mode: 'l3' }, { mode: 'l3s', host: true }));
 	t.notThrows(() => checkSupported({ mode: 'l3', flag: 'vepa' }, { host: false }));
-	t.throws(() => checkSupported({ offload: 'tc-bpf' }), {
+	t.throws(() => checkSupported({ offload: 'xdp' }), {
 		code: 'usage',
-		message: "offload 'tc-bpf' is not supported in this version",
+		message: "offload 'xdp': there is no such hook",
 	});
+	t.throws(() => checkSupported({ offload: './hook.js' }), { code: 'usage' });
 });

@@ -2,11 +2,10 @@
 import test from 'ava';
 import { dropReasons, verdictName } from '../../../src/datapath/verdict.js';
 import type { Case, Place } from '../../cases/case.js';
-import { rooms } from '../../cases/index.js';
+import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
 import { describe, readable } from '../../helpers/describe.js';
 import { NaiveForwarder } from '../../helpers/naive-forwarder.js';
 import { type Outcome, PurePort } from '../../helpers/pure-port.js';
-import { slaves, standardTopology } from '../../helpers/world.js';
 
 for (const [room, cases] of Object.entries(rooms)) {
 	for (const one of cases) {
@@ -62,15 +61,6 @@ const conversations: readonly string[] = [
 	'gateway-address',
 	'duplicate-address',
 ];
-
-function topologyOf({ flag, noHost, mode, multicastSlave }: Case) {
-	return standardTopology(flag, !noHost, mode, multicastSlave);
-}
-
-function edgeOf(place: Place): number {
-	if (place === 'wire') return 0;
-	return place === 'host' ? 1 : (slaves.find(({ name }) => name === place)?.edge ?? -1);
-}
 
 /** Frames as text, so that a difference can be read. */
 function seen({ verdict, out }: Outcome): { verdict: string; out: string[] } {

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* IPv4: the counterpart of src/datapath/forward/ipv4.ts. */
+#ifndef IPVTAP_IPV4_H
+#define IPVTAP_IPV4_H
+
+#include "owner.h"
+
+/* The length of the header, or 0 if it claims more than is there. */
+INLINE __u32 header4(const struct ipv4 *ip, __u32 length)
+{
+	__u32 header = (ip->version_ihl & 15) << 2;
+	__u32 total = bpf_ntohs(ip->total_length);
+	return ip->version_ihl >> 4 == 4 && header >= 20 && total >= header && total <= length ? header : 0;
+}
+
+#define FRAGMENT_OFFSET bpf_htons(0x1fff)
+
+/* The destination port of a UDP packet that shows it, or 0. */
+INLINE __u16 udp_port4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 header)
+{
+	__u16 port = 0;
+	if (ip->protocol != UDP || ip->fragment & FRAGMENT_OFFSET) return 0;
+	if (bpf_skb_load_bytes(skb, ETH_HEADER + header + 2, &port, 2)) return 0;
+	return port;
+}
+
+/* Whoever speaks to DHCP's ports is the forwarder's, which knows who may say what. */
+INLINE bool is_dhcp4(__u16 port) { return port == bpf_htons(67) || port == bpf_htons(68); }
+
+/* Whether a sender that doesn't own an address may come to own it: the forwarder decides then. */
+INLINE int claims(const struct sender *sender, int reason) { return sender->learns ? PUNT : -reason; }
+
+INLINE int slave_ipv4(struct context *it)
+{
+	struct __sk_buff *skb = it->skb;
+	if (!readable(skb, ETH_HEADER + 20)) return too_short(it);
+	void *frame = begin(skb);
+	struct ipv4 *ip = frame + ETH_HEADER;
+	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
+	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
+	__u32 ifindex = ifindex_of(skb);
+	struct owner *source = owner4(ip->source);
+	bool sane = is_sane(it, true, ETH_HEADER + header, ip->protocol);
+	/* The usual case first; whatever is wrong is looked into afterwards, in the forwarder's order. */
+	if (header == 0 || !source || source->ifindex != ifindex || !same(mac_at(frame + 6), mac_of(source)) || !sane) {
+		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
+		if (!sender) return -MAC_SPOOF;
+		it->edge = sender->edge;
+		if (sender->punted) return PUNT;
+		if (header != 0 && !sane) return -BAD_VNET_HEADER;
+		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
+		if (header == 0) return -MALFORMED;
+		/* From nobody, as those ask who want an address. */
+		if (ip->source == 0) return PUNT;
+		if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
+		return source ? -IP_SPOOF : claims(sender, IP_SPOOF);
+	}
+	it->edge = source->edge;
+	__u32 destination = ip->destination;
+	if (to_group(frame) || is_group4(destination)) return PUNT;
+	if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
+	return slave_to_owner(it, owner4(destination));
+}
+
+INLINE int wire_ipv4(struct context *it)
+{
+	struct __sk_buff *skb = it->skb;
+	if (!readable(skb, ETH_HEADER + 20)) return IGNORE;
+	void *frame = begin(skb);
+	struct ipv4 *ip = frame + ETH_HEADER;
+	if ((void *)(ip + 1) > end(skb)) return IGNORE;
+	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
+	bool group = to_group(frame);
+	if (!group && !same(mac_at(frame), master_mac(it->port))) return IGNORE;
+	if (it->port->slaves == 0) return IGNORE;
+	/* Damaged: whether it was for a guest, and so is to be counted, the forwarder finds out. */
+	if (header == 0) return group ? IGNORE : PUNT_COPY;
+	if (group || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT_COPY;
+	struct owner *owner = owner4(ip->destination);
+	if (!owner) return IGNORE;
+	/* Only a frame that we sent ourselves needs to be asked for its sender. */
+	struct owner *sender = it->port->flag == FLAG_VEPA ? owner4(ip->source) : 0;
+	return wire_to_owner(it, owner, sender);
+}
+
+INLINE int host_ipv4(struct context *it)
+{
+	struct __sk_buff *skb = it->skb;
+	if (!readable(skb, ETH_HEADER + 20)) return -MALFORMED;
+	void *frame = begin(skb);
+	struct ipv4 *ip = frame + ETH_HEADER;
+	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
+	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
+	if (header == 0) return -MALFORMED;
+	if (to_group(frame) || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT;
+	return host_to_owner(it, owner4(ip->destination));
+}
+
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * The fast path of a port in the kernel: three programs for TC ingress, which decide about a frame as
+ * src/datapath/forward does, and hand over whatever they are not sure of.
+ *
+ *      from_slave   the guest's TAP     the source must be its own; what is not sent on is punted or dropped
+ *      from_wire    the master          for a slave's address: delivered; all else is the host's, untouched
+ *      from_host    the host slave      by destination address
+ *
+ * The levers, in the order of what they save:
+ *   - one look-up of the source gives owner, device and MAC at once, and so proves all three; one of the
+ *     destination gives where to and with which MAC. Nothing else is looked up for a frame that goes on.
+ *   - what a device or the other end counts is not counted again
+ *   - frames for the forwarder are redirected to one device that it alone reads, so that the kernel makes no copy
+ *     of the others, nor asks any socket's filter about them
+ *
+ * Which edge a punted frame came from is told by a VLAN tag in the frame's metadata (tagged frames themselves never
+ * get that far); without one it came from the wire.
+ *
+ * GSO frames and partial checksums pass untouched, but not unseen: where the guest says that its checksum belongs is
+ * where somebody will write after the frame was judged, so it must be the checksum of TCP or UDP.
+ */
+#include "arp.h"
+#include "ipv6.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+INLINE const struct port *this_port(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&port, &zero);
+}
+
+INLINE void count(struct traffic *traffic, __u32 length)
+{
+	if (!traffic) return;
+	traffic->packets++;
+	traffic->bytes += length;
+}
+
+INLINE void count_drop(__u32 edge, int reason)
+{
+	struct drops *drops = bpf_map_lookup_elem(&dropped, &edge);
+	__u64 index = reason;
+	/* The compiler sees that no reason is larger, and would leave the mask out; older verifiers don't. */
+	asm volatile("%0 &= %1" : "+r"(index) : "i"(REASONS - 1));
+	if (drops) drops->frames[index]++;
+}
+
+INLINE void tell(int verdict, __u32 ifindex)
+{
+	__u32 zero = 0;
+	struct decision *decision = bpf_map_lookup_elem(&decided, &zero);
+	if (!decision) return;
+	decision->verdict = verdict;
+	decision->ifindex = ifindex;
+}
+
+/* The redirect helpers check no MTU; segments are as long as their sender was told to make them. */
+INLINE bool too_big(struct context *it)
+{
+	return segment_of(it->skb) == 0 && length_of(it->skb) > it->port->mtu + ETH_HEADER;
+}
+
+/* What the forwarder doesn't see it can't count. */
+INLINE void count_in(struct context *it)
+{
+	__u32 edge = it->edge;
+	count(bpf_map_lookup_elem(&entered, &edge), length_of(it->skb));
+}
+
+/* A frame of a slave's, or of the host's: it goes somewhere or it ends. */
+INLINE int conclude(struct context *it, int verdict)
+{
+	struct __sk_buff *skb = it->skb;
+	if (verdict >= 0 && verdict < EDGES_MAX && too_big(it)) verdict = -TOO_BIG;
+	if (observed) tell(verdict, it->ifindex);
+	if (it->edge == 0) return SHOT;
+	if (verdict == PUNT) {
+		if (!it->port->punt || observed) return SHOT;
+		if (bpf_skb_vlan_push(skb, ETH_VLAN, it->edge)) return SHOT;
+		return bpf_redirect(it->port->punt, BPF_F_INGRESS);
+	}
+	count_in(it);
+	if (verdict < 0) {
+		count_drop(it->edge, -verdict);
+		return SHOT;
+	}
+	if (verdict == EDGE_WIRE) {
+		__u32 zero = 0;
+		count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
+	}
+	return bpf_redirect(it->ifindex, 0);
+}
+
+/* One that isn't worth a look at what it carries. */
+INLINE int refuse(struct context *it, int reason)
+{
+	find_edge(it);
+	return conclude(it, -reason);
+}
+
+INLINE int slave(struct __sk_buff *skb, bool probes)
+{
+	const struct port *port = this_port();
+	if (!port) return SHOT;
+	struct context it = { skb, port, 0, 0, false, probes };
+	if (tag_of(skb)) return refuse(&it, VLAN);
+	void *frame = begin(skb);
+	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
+	__u16 type = ((struct ethernet *)frame)->type;
+	if (type == ETH_IPV4) return conclude(&it, slave_ipv4(&it));
+	if (type == ETH_IPV6) return conclude(&it, slave_ipv6(&it));
+	if (type == ETH_ARP) return conclude(&it, slave_arp(&it));
+	__u32 ifindex = ifindex_of(skb);
+	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
+	if (!sender) return SHOT;
+	it.edge = sender->edge;
+	if (sender->punted) return conclude(&it, PUNT);
+	if (!same(mac_at(frame + 6), sender_mac(sender))) return conclude(&it, -MAC_SPOOF);
+	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
+}
+
+SEC("tc") int from_slave(struct __sk_buff *skb) { return slave(skb, false); }
+
+/* For kernels before 6.2. */
+SEC("tc") int from_slave_probing(struct __sk_buff *skb) { return slave(skb, true); }
+
+SEC("tc") int from_host(struct __sk_buff *skb)
+{
+	const struct port *port = this_port();
+	if (!port) return SHOT;
+	struct context it = { skb, port, 0, 0, false, false };
+	if (tag_of(skb)) return refuse(&it, VLAN);
+	it.edge = EDGE_HOST;
+	void *frame = begin(skb);
+	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
+	__u16 type = ((struct ethernet *)frame)->type;
+	if (type == ETH_IPV4) return conclude(&it, host_ipv4(&it));
+	if (type == ETH_IPV6) return conclude(&it, host_ipv6(&it));
+	return conclude(&it, -ETHERTYPE);
+}
+
+SEC("tc") int from_wire(struct __sk_buff *skb)
+{
+	const struct port *port = this_port();
+	/* What the forwarder itself gives to the host's stack as if it came from here has been everywhere already. */
+	if (!port || tag_of(skb) || skb->mark == FRAME_MARK) return NEXT;
+	void *frame = begin(skb);
+	if (frame + ETH_HEADER > end(skb)) return NEXT;
+	struct context it = { skb, port, 0, 0, false, false };
+	__u16 type = ((struct ethernet *)frame)->type;
+	int verdict = IGNORE;
+	if (type == ETH_IPV4) verdict = wire_ipv4(&it);
+	else if (type == ETH_IPV6) verdict = wire_ipv6(&it);
+	else if (type == ETH_ARP) verdict = wire_arp(&it);
+	if (verdict >= 0 && verdict < EDGES_MAX && too_big(&it)) verdict = -TOO_BIG;
+	if (observed) tell(verdict, it.ifindex);
+	if (verdict == IGNORE) return NEXT;
+	if (verdict == PUNT_COPY) {
+		if (port->punt && !observed) bpf_clone_redirect(skb, port->punt, BPF_F_INGRESS);
+		return NEXT;
+	}
+	if (verdict == PUNT) return port->punt && !observed ? bpf_redirect(port->punt, BPF_F_INGRESS) : SHOT;
+	count_in(&it);
+	if (verdict < 0) {
+		count_drop(EDGE_WIRE, -verdict);
+		return SHOT;
+	}
+	return bpf_redirect(it.ifindex, 0);
+}

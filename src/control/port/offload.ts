@@ -1,0 +1,300 @@
+/**
+ * A port's offload: which hook it has, what that has been told, and how the forwarder's rings follow. It keeps a picture
+ * of the port, so that a hook can come and go while the port is open. A hook that fails is taken off, and the forwarder
+ * has all frames again: slower, never open.
+ *
+ *     on    punt device → rings read it alone → hook attached      a moment of loss, never a copy too many
+ *     off   hook detached → the shield drops → rings read devices → punt device gone
+ */
+import type { EdgeCounters } from '../../datapath/counters.js';
+import type { EdgeLimits } from '../../datapath/limits.js';
+import type { RingName, StateChange } from '../../datapath/messages.js';
+import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
+import { asIpvtapError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { chooseOffload } from '../../offload/choose.js';
+import type {
+	MaybePromise,
+	OffloadCounters,
+	OffloadedPort,
+	PortPolicy,
+	SlavePolicy,
+} from '../../offload/offload.js';
+import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
+import { rebind } from '../../sys/packet.js';
+import { createTap } from '../../sys/tap.js';
+import type { Counter, Flag, Mode } from '../model.js';
+import type { AddressReport } from './frame-threads.js';
+import { setSysctl } from './host-slave.js';
+import type { Shield } from './shield.js';
+
+export interface PortOffloadOptions {
+	mode: Mode;
+	/** Where what outlives the daemon belongs to it. */
+	stateDir: string;
+	shield: Shield;
+	log: Logger;
+	/** Descriptors of the rings' sockets. */
+	sockets: Record<RingName, number>;
+	/** Tells the frame threads. */
+	change: (change: StateChange) => Promise<void>;
+}
+
+export interface OffloadedSlave extends Omit<SlavePolicy, 'punted'> {
+	limits?: EdgeLimits;
+}
+
+/** What `show` says. */
+export interface OffloadStatus {
+	/** `none`, or the hook's name. */
+	name: string;
+	/** How it is attached, or why there is none though one was asked for. */
+	detail?: string;
+}
+
+export class PortOffload {
+	readonly #options: PortOffloadOptions;
+	readonly #slaves = new Map<number, SlavePolicy>();
+	readonly #addresses = new Map<string, number>();
+	#policy: PortPolicy;
+	#hook: OffloadedPort | undefined;
+	#punt: { name: string; ifindex: number } | undefined;
+	#status: OffloadStatus = { name: 'none' };
+	#mode: Mode;
+	#wanted = 'none';
+	/** What hooks before this one counted, by edge. */
+	readonly #past = new Map<number, OffloadCounters>();
+	/** One thing after the other, also for hooks that take their time. */
+	#last: Promise<void> = Promise.resolve();
+
+	constructor(master: Link, host: number, flag: Flag, options: PortOffloadOptions) {
+		const { ifindex, mac, mtu } = master;
+		this.#policy = { master: { ifindex, mac, mtu }, host, flag, punt: 0 };
+		this.#options = options;
+		this.#mode = options.mode;
+	}
+
+	get status(): OffloadStatus {
+		return this.#status;
+	}
+
+	/** The port forwards in another mode: for some of them there is no hook. @throws IpvtapError; then it stays as it was. */
+	async setMode(mode: Mode, master: Link): Promise<void> {
+		if (mode === this.#mode) return;
+		const before = this.#mode;
+		this.#mode = mode;
+		try {
+			await this.use(this.#wanted, master);
+		} catch (error) {
+			this.#mode = before;
+			throw error;
+		}
+	}
+
+	/** Takes the hook that is asked for, or none. @throws IpvtapError if it can't be had; then it stays as it was. */
+	async use(wanted: string, master: Link): Promise<void> {
+		const mode = this.#mode;
+		const { hook, reason } = await chooseOffload(wanted, mode);
+		this.#wanted = wanted;
+		await this.#off();
+		this.#status = { name: 'none', ...(reason === undefined ? {} : { detail: reason }) };
+		if (!hook) return;
+		try {
+			await this.#on(await hook.open(this.#context(master)), master);
+			this.#status = { name: hook.name, detail: this.#hook?.detail ?? '' };
+		} catch (error) {
+			await this.#off();
+			this.#status = { name: 'none', detail: asIpvtapError(error).message };
+			if (wanted !== 'auto') throw error;
+			this.#options.log.warn({ err: error }, 'no offload: the forwarder does it all');
+		}
+	}
+
+	setMaster({ ifindex, mac, mtu }: Link): Promise<void> {
+		return this.#setPolicy({ master: { ifindex, mac, mtu } });
+	}
+
+	setFlag(flag: Flag): Promise<void> {
+		return this.#setPolicy({ flag });
+	}
+
+	/** Also when its limits have changed: the kernel's fast path has no budgets, so the forwarder has those that do. */
+	addSlave({ edge, ifindex, mac, learn, limits = {} }: OffloadedSlave): Promise<void> {
+		const punted = limits.tx !== undefined || limits.rx !== undefined;
+		const slave: SlavePolicy = { edge, ifindex, mac, learn, punted };
+		this.#slaves.set(edge, slave);
+		return this.#tell(hook => hook.addSlave(slave));
+	}
+
+	removeSlave(edge: number, exists: boolean): Promise<void> {
+		const slave = this.#slaves.get(edge);
+		if (!slave) return this.#last;
+		this.#slaves.delete(edge);
+		this.#past.delete(edge);
+		return this.#tell(hook => hook.removeSlave(slave, exists));
+	}
+
+	/** Who owns which address, the host among them. */
+	follow({ address, edge, change }: Pick<AddressReport, 'address' | 'edge' | 'change'>): void {
+		if (change === 'added') {
+			this.#addresses.set(address, edge);
+			void this.#tell(hook => hook.addAddress(address, edge));
+		} else if (change === 'removed') {
+			this.#addresses.delete(address);
+			void this.#tell(hook => hook.removeAddress(address));
+		}
+	}
+
+	/** Everybody whom a daemon before this had has been plugged in again. */
+	settle(): Promise<void> {
+		return this.#tell(hook => hook.settle());
+	}
+
+	/** A socket reads in a ring's place. */
+	setSocket(ring: RingName, fd: number): void {
+		this.#options.sockets[ring] = fd;
+		if (this.#punt) this.#bind(ring);
+	}
+
+	/** Adds what was done without the forwarder to what it counted itself. */
+	include(counters: EdgeCounters, edge: number): EdgeCounters {
+		const past = this.#past.get(edge);
+		const offloaded = sum(this.#hook?.counters(edge) ?? NOTHING, past);
+		// Punted frames that the kernel's backlog had no room for were from anybody.
+		const lost = edge === EDGE_WIRE && this.#punt ? puntDrops(this.#punt.ifindex) : 0;
+		return { ...counters, ...sum(counters, offloaded), ringDrops: counters.ringDrops + lost };
+	}
+
+	close(): Promise<void> {
+		return this.#off();
+	}
+
+	#context(master: Link) {
+		const { stateDir, shield } = this.#options;
+		return {
+			mode: this.#mode,
+			master: master.ifindex,
+			stateDir,
+			ensureClsact: (ifindex: number) => shield.ensureClsact(ifindex),
+		};
+	}
+
+	async #on(hook: OffloadedPort, master: Link): Promise<void> {
+		this.#hook = hook;
+		if (hook.punts) await this.#openPunt(master);
+		await hook.setPort(this.#policy);
+		for (const slave of this.#slaves.values()) await hook.addSlave(slave);
+		for (const [address, edge] of this.#addresses) await hook.addAddress(address, edge);
+	}
+
+	async #off(): Promise<void> {
+		const hook = this.#hook;
+		this.#hook = undefined;
+		await this.#last;
+		if (hook) this.#remember(hook);
+		await hook?.detach();
+		await this.#closePunt();
+	}
+
+	/** Counters never go back, whoever counts. */
+	#remember(hook: OffloadedPort): void {
+		for (const edge of [EDGE_WIRE, EDGE_HOST, ...this.#slaves.keys()]) {
+			this.#past.set(edge, sum(hook.counters(edge), this.#past.get(edge)));
+		}
+	}
+
+	/** A TAP that nobody opens: what is redirected to its ingress is seen by who listens there, and by nobody else. */
+	async #openPunt(master: Link): Promise<void> {
+		const { shield, change } = this.#options;
+		// After the ifindex, which stays when the master is renamed while nobody watches.
+		const name = `${PUNT}${master.ifindex}`;
+		sweepPunts(name);
+		createTap(name, { owner: undefined, queues: 1, vnetHeader: true });
+		const { ifindex } = requireLink(name);
+		this.#punt = { name, ifindex };
+		setSysctl(`ipv6/conf/${name}/disable_ipv6`, '1');
+		shield.addInterface(ifindex);
+		// Frames of any length are handed over; nothing is ever sent by it.
+		setLink(ifindex, { addrGenModeNone: true, noarp: true, mtu: 65521, up: true });
+		await change({ kind: 'punt', ifindex });
+		this.#bind('slaves');
+		this.#bind('master');
+		this.#policy = { ...this.#policy, punt: ifindex };
+	}
+
+	async #closePunt(): Promise<void> {
+		const punt = this.#punt;
+		if (!punt) return;
+		this.#punt = undefined;
+		this.#policy = { ...this.#policy, punt: 0 };
+		this.#bind('slaves');
+		this.#bind('master');
+		this.#options.shield.removeInterface(punt.ifindex, true);
+		deleteLink(punt.ifindex);
+		// The frame threads may be gone before us.
+		await this.#options.change({ kind: 'punt', ifindex: 0 }).catch(() => undefined);
+	}
+
+	/** The slaves' ring has everybody's punted frames; the master's then has nothing to do. */
+	#bind(ring: RingName): void {
+		const fd = this.#options.sockets[ring];
+		if (this.#punt) rebind(fd, this.#punt.ifindex, ring === 'master');
+		else if (ring === 'slaves') rebind(fd, 0);
+		else if (getLink(this.#policy.master.ifindex)) rebind(fd, this.#policy.master.ifindex);
+	}
+
+	#setPolicy(change: Partial<PortPolicy>): Promise<void> {
+		this.#policy = { ...this.#policy, ...change };
+		return this.#tell(hook => hook.setPort(this.#policy));
+	}
+
+	#tell(step: (hook: OffloadedPort) => MaybePromise<void>): Promise<void> {
+		this.#last = this.#last
+			.then(() => (this.#hook ? step(this.#hook) : undefined))
+			.catch(error => this.#fail(error));
+		return this.#last;
+	}
+
+	/** Better no offload than one that doesn't know the port. */
+	async #fail(error: unknown): Promise<void> {
+		this.#options.log.error({ err: error }, 'the offload failed and is taken off: the forwarder does it all');
+		this.#status = { name: 'none', detail: asIpvtapError(error).message };
+		const hook = this.#hook;
+		this.#hook = undefined;
+		try {
+			await hook?.detach();
+		} catch (second) {
+			this.#options.log.error({ err: second }, 'the offload did not come off cleanly');
+		}
+		await this.#closePunt();
+	}
+}
+
+const PUNT = 'ipvq-';
+
+/** A daemon that was killed has left one, perhaps of a master that has gone since. */
+function sweepPunts(own: string): void {
+	for (const { name, ifindex } of listLinks()) {
+		const isPunt = name.startsWith(PUNT);
+		if (isPunt && (name === own || !getLink(Number(name.slice(PUNT.length))))) deleteLink(ifindex);
+	}
+}
+
+const NOTHING: OffloadCounters = { drops: {}, in: { packets: 0, bytes: 0 }, out: { packets: 0, bytes: 0 } };
+
+function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters {
+	const drops = { ...a.drops };
+	for (const reason of dropReasons) {
+		const count = (a.drops[reason] ?? 0) + (b.drops[reason] ?? 0);
+		if (count > 0) drops[reason] = count;
+	}
+	return { drops, in: add(a.in, b.in), out: add(a.out, b.out) };
+}
+
+function add(a: Counter, b: Counter): Counter {
+	return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
+}
+
+function puntDrops(ifindex: number): number {
+	return getLink(ifindex)?.stats.rx.dropped ?? 0;
+}

@@ -1,0 +1,88 @@
+/**
+ * The XMIT offload hook: what keeps frames of the fast path from ever reaching the forwarder. A hook is told of a port
+ * as the frame threads are told, change by change, and decides as `forward` does (docs/offload.md has the law). What it
+ * doesn't take it leaves to the forwarder, once.
+ *
+ *     blueprint        XmitOffload      can it be had here?
+ *     attachment       OffloadedPort    one port of it: told of masters, slaves and addresses, asked for counters
+ *
+ * What a method throws takes the offload off the port, not the port down: the forwarder goes on without it. Methods
+ * may return promises; one port's are called one after another.
+ */
+import type { FlagName } from '../datapath/port-state.js';
+import type { DropReason } from '../datapath/verdict.js';
+
+export type MaybePromise<T> = T | Promise<T>;
+
+export interface XmitOffload {
+	/** As `show` names it: `tc-bpf`. */
+	readonly name: string;
+	/** @returns what is missing here, in words (`TCX needs kernel ≥ 6.6`), or undefined if it can be had. */
+	probe(): MaybePromise<string | undefined>;
+	/** Makes an offload for one port; nothing is attached before the first `setPort`. */
+	open(context: OffloadContext): MaybePromise<OffloadedPort>;
+}
+
+export interface OffloadContext {
+	/** Modes other than l2 have other rules. */
+	mode: 'l2' | 'l3' | 'l3s';
+	/** ifindex of the master. */
+	master: number;
+	/** A folder that is this daemon's alone, the same after a restart. */
+	stateDir: string;
+	/** Makes sure that a device has a clsact qdisc; it is taken away again with the port. */
+	ensureClsact(ifindex: number): void;
+}
+
+export interface PortPolicy {
+	master: { ifindex: number; mac: string; mtu: number };
+	/** ifindex of the device by which frames for the host are delivered, and the host's come; 0 with `--no-host`. */
+	host: number;
+	flag: FlagName;
+	/** Where frames for the forwarder go: received by this device, tagged with their edge (none: from the wire). */
+	punt: number;
+}
+
+export interface SlavePolicy {
+	edge: number;
+	ifindex: number;
+	mac: string;
+	/** May it claim addresses by using them? Frames from unknown sources are the forwarder's then, not drops. */
+	learn: boolean;
+	/** It has limits, or something else that only the forwarder does: leave it all frames from this slave and for it. */
+	punted?: boolean;
+}
+
+/** From the port's side: what the hook handled without the forwarder. */
+export interface OffloadCounters {
+	/** Frames that came from the edge and ended, by reason. */
+	drops: Partial<Record<DropReason, number>>;
+	/** Frames that came from the edge and were forwarded or dropped here. */
+	in: { packets: number; bytes: number };
+	/** Of EDGE_WIRE: frames that were sent there. What others got, their devices count. */
+	out: { packets: number; bytes: number };
+}
+
+export interface OffloadedPort {
+	/** How it is attached, in words: `tcx`. */
+	readonly detail: string;
+	/**
+	 * True: no frame of a slave or of the host reaches the forwarder but by the punt device. False: what it doesn't take
+	 * goes its way as without it, and the forwarder reads it from the devices themselves.
+	 */
+	readonly punts: boolean;
+	/** The port as a whole; the first call attaches the master and the host slave. */
+	setPort(policy: PortPolicy): MaybePromise<void>;
+	/** From now on the slave's frames are judged. Before, and after `removeSlave`, none passes. Again: its policy has changed. */
+	addSlave(slave: SlavePolicy): MaybePromise<void>;
+	/** @param exists whether the device is still there. Its addresses have been removed before. */
+	removeSlave(slave: SlavePolicy, exists: boolean): MaybePromise<void>;
+	/** The address belongs to the edge from now on, whoever had it. The edge has been added before. */
+	addAddress(address: string, edge: number): MaybePromise<void>;
+	removeAddress(address: string): MaybePromise<void>;
+	/** All slaves and addresses of a daemon before this have been added again: forget the others. */
+	settle(): MaybePromise<void>;
+	counters(edge: number): OffloadCounters;
+	/** Takes everything back: no program, map, pin, filter or rule is left. May be called when devices have gone. */
+	detach(): MaybePromise<void>;
+}

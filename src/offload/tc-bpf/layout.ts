@@ -1,0 +1,107 @@
+/**
+ * How what the programs look up lies in memory: the TypeScript side of bpf/port.h. Integers are in the machine's
+ * order, MACs and addresses as on the wire.
+ */
+import { type AddressKey, keyOf } from '../../datapath/address-key.js';
+import { type FlagName, flagNumbers } from '../../datapath/port-state.js';
+import { parseMac, writeMac } from '../../wire/ethernet.js';
+
+/** Counts up with every change of a layout or of what a map means: maps of another number are not adopted. */
+export const LAYOUT = 1;
+
+/** Keys and values, bytes. */
+export const mapShapes = {
+	port: { key: 4, value: 32 },
+	senders: { key: 4, value: 12 },
+	owners4: { key: 4, value: 12 },
+	owners6: { key: 16, value: 12 },
+	dropped: { key: 4, value: 512, perCpu: true },
+	entered: { key: 4, value: 16, perCpu: true },
+	sent: { key: 4, value: 16, perCpu: true },
+	decided: { key: 4, value: 8 },
+} as const;
+
+export type MapName = keyof typeof mapShapes;
+
+export interface PortValues {
+	/** ifindex of the master, of the host slave's device that the forwarder has, and of the one to punt to; 0: none. */
+	master: number;
+	host: number;
+	punt: number;
+	mtu: number;
+	flag: FlagName;
+	slaves: number;
+	mac: string;
+}
+
+export function portBytes({ master, host, punt, mtu, flag, slaves, mac }: PortValues): Uint8Array {
+	const view = new DataView(new ArrayBuffer(mapShapes.port.value));
+	const words = [master, host, punt, mtu, flagNumbers[flag], slaves];
+	for (const [index, word] of words.entries()) view.setUint32(index * 4, word, LITTLE_ENDIAN);
+	putMac(view, 24, mac);
+	return new Uint8Array(view.buffer);
+}
+
+export interface SenderValues {
+	edge: number;
+	mac: string;
+	learns: boolean;
+	/** Whether all its frames go to the forwarder. */
+	punted: boolean;
+}
+
+export function senderBytes({ edge, mac, learns, punted }: SenderValues): Uint8Array {
+	const view = new DataView(new ArrayBuffer(mapShapes.senders.value));
+	putMac(view, 0, mac);
+	view.setUint16(6, edge, LITTLE_ENDIAN);
+	view.setUint8(8, learns ? 1 : 0);
+	view.setUint8(9, punted ? 1 : 0);
+	return new Uint8Array(view.buffer);
+}
+
+export interface OwnerValues {
+	edge: number;
+	ifindex: number;
+	mac: string;
+}
+
+export function ownerBytes({ edge, ifindex, mac }: OwnerValues): Uint8Array {
+	const view = new DataView(new ArrayBuffer(mapShapes.owners4.value));
+	view.setUint32(0, ifindex, LITTLE_ENDIAN);
+	putMac(view, 4, mac);
+	view.setUint16(10, edge, LITTLE_ENDIAN);
+	return new Uint8Array(view.buffer);
+}
+
+export function addressBytes(address: string): { map: 'owners4' | 'owners6'; key: Uint8Array } {
+	const { family, bytes }: AddressKey = keyOf(address);
+	return {
+		map: family === 4 ? 'owners4' : 'owners6',
+		key: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+	};
+}
+
+export function indexBytes(index: number): Uint8Array {
+	return new Uint8Array(Uint32Array.of(index).buffer);
+}
+
+export function indexOf(key: Uint8Array): number {
+	return new DataView(key.buffer, key.byteOffset).getUint32(0, LITTLE_ENDIAN);
+}
+
+/** Sums a per-CPU value of 64-bit counters over all CPUs. */
+export function sumCounters(value: Uint8Array, bytes: number): number[] {
+	const counters = new BigUint64Array(value.buffer, value.byteOffset, value.byteLength / 8);
+	const sums = new Array<number>(bytes / 8).fill(0);
+	counters.forEach((count, index) => {
+		sums[index % sums.length] = (sums[index % sums.length] as number) + Number(count);
+	});
+	return sums;
+}
+
+function putMac(view: DataView, at: number, mac: string): void {
+	const { high, low } = parseMac(mac);
+	writeMac(view, at, high, low);
+}
+
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

@@ -1,0 +1,272 @@
+/**
+ * The offload hook for every Linux: eBPF at TC ingress of the slaves, the master and the host slave (bpf/ipvtap.bpf.c).
+ *
+ * The order of what is told keeps it closed at every moment. A device is a sender before its program is attached, and a
+ * device that is none passes nothing; an address is known only when its owner is. Going, it is the other way round. A
+ * daemon that finds the maps of one before it goes on with them: programs are swapped over them, and `settle` takes out
+ * what was not named again.
+ */
+import { existsSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
+import { IpvtapError } from '../../errors.js';
+import { closeFd } from '../../sys/fd.js';
+import type {
+	OffloadContext,
+	OffloadCounters,
+	OffloadedPort,
+	PortPolicy,
+	SlavePolicy,
+	XmitOffload,
+} from '../offload.js';
+import { type AttachKind, Attachments } from './attachments.js';
+import { KernelObject, type KernelObjectOptions, mapNames } from './kernel-object.js';
+import {
+	addressBytes,
+	indexBytes,
+	indexOf,
+	type MapName,
+	mapShapes,
+	ownerBytes,
+	portBytes,
+	senderBytes,
+	sumCounters,
+} from './layout.js';
+import { Pins } from './pins.js';
+
+export interface TcBpfOptions {
+	/** Attach in this way or not at all; absent: the better one that works. */
+	attach?: AttachKind;
+}
+
+export class TcBpf implements XmitOffload {
+	readonly name = 'tc-bpf';
+	readonly #options: TcBpfOptions;
+
+	constructor(options: TcBpfOptions = {}) {
+		this.#options = options;
+	}
+
+	/** Loads the programs and lets them go again: nothing else says for sure whether a kernel takes them. */
+	probe(): string | undefined {
+		try {
+			loadBest({}).close();
+			return undefined;
+		} catch (error) {
+			return missing(error);
+		}
+	}
+
+	open(context: OffloadContext): OffloadedPort {
+		if (context.mode !== 'l2')
+			throw new IpvtapError('usage', `tc-bpf: mode ${context.mode} is not offloaded`);
+		return new TcBpfPort(context, this.#options);
+	}
+}
+
+class TcBpfPort implements OffloadedPort {
+	readonly punts = true;
+	readonly #pins: Pins | undefined;
+	readonly #object: KernelObject;
+	readonly #attachments: Attachments;
+	readonly #parties = new Map<number, { ifindex: number; mac: string }>();
+	readonly #addresses = new Map<string, number>();
+	/** Guests that a daemon before this had, until all that are still there have been named again. */
+	#adopted: number;
+	/** ifindexes of the slaves. */
+	readonly #devices = new Set<number>();
+	#policy: PortPolicy | undefined;
+
+	constructor({ stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
+		this.#pins = openPins(stateDir, master);
+		try {
+			this.#object = load(this.#pins);
+		} catch (error) {
+			this.#pins?.close();
+			throw error;
+		}
+		this.#adopted = this.#object.maps.senders.keys().length;
+		this.#attachments = new Attachments({ pins: this.#pins, kind: attach, ensureClsact });
+	}
+
+	get detail(): string {
+		return this.#attachments.kind;
+	}
+
+	setPort(policy: PortPolicy): void {
+		const before = this.#policy;
+		this.#policy = policy;
+		const { master, host } = policy;
+		this.#parties.set(EDGE_HOST, { ifindex: host, mac: master.mac });
+		if (before === undefined) for (const edge of [EDGE_WIRE, EDGE_HOST]) this.#clearCounters(edge);
+		this.#writePort();
+		const { maps, programs } = this.#object;
+		if (host !== 0) {
+			maps.senders.set(
+				indexBytes(host),
+				senderBytes({ edge: EDGE_HOST, mac: master.mac, learns: false, punted: false }),
+			);
+		}
+		if (before === undefined) {
+			if (host !== 0) this.#attachments.attach(host, 'from_host', programs.from_host);
+			this.#attachments.attach(master.ifindex, 'from_wire', programs.from_wire);
+		} else if (before.master.mac !== master.mac || before.host !== host) {
+			for (const [address, edge] of this.#addresses) {
+				if (edge === EDGE_HOST) this.addAddress(address, edge);
+			}
+		}
+	}
+
+	addSlave({ edge, ifindex, mac, learn, punted = false }: SlavePolicy): void {
+		const { maps, programs } = this.#object;
+		const known = this.#parties.has(edge);
+		// Owners without a device are the forwarder's to deliver to.
+		this.#parties.set(edge, { ifindex: punted ? 0 : ifindex, mac });
+		if (!known) this.#clearCounters(edge);
+		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, punted }));
+		if (known) {
+			for (const [address, owner] of this.#addresses) if (owner === edge) this.addAddress(address, edge);
+			return;
+		}
+		this.#devices.add(ifindex);
+		this.#attachments.attach(ifindex, 'from_slave', programs.from_slave);
+		this.#writePort();
+	}
+
+	removeSlave({ edge, ifindex }: SlavePolicy, exists: boolean): void {
+		const { maps } = this.#object;
+		for (const [address, owner] of this.#addresses) if (owner === edge) this.removeAddress(address);
+		maps.senders.delete(indexBytes(ifindex));
+		this.#attachments.detach(ifindex, 'from_slave', exists);
+		maps.dropped.delete(indexBytes(edge));
+		this.#parties.delete(edge);
+		this.#devices.delete(ifindex);
+		this.#writePort();
+	}
+
+	addAddress(address: string, edge: number): void {
+		const party = this.#parties.get(edge);
+		if (!party) return;
+		const { map, key } = addressBytes(address);
+		this.#addresses.set(address, edge);
+		this.#object.maps[map].set(key, ownerBytes({ edge, ...party }));
+	}
+
+	removeAddress(address: string): void {
+		const { map, key } = addressBytes(address);
+		this.#addresses.delete(address);
+		this.#object.maps[map].delete(key);
+	}
+
+	settle(): void {
+		const { maps } = this.#object;
+		const here = new Set([...this.#devices, this.#policy?.host]);
+		for (const map of [maps.owners4, maps.owners6]) {
+			const known = new Set([...this.#addresses.keys()].map(address => hexOf(addressBytes(address).key)));
+			for (const key of map.keys()) if (!known.has(hexOf(key))) map.delete(key);
+		}
+		for (const key of maps.senders.keys()) if (!here.has(indexOf(key))) maps.senders.delete(key);
+		for (const key of maps.dropped.keys()) {
+			const edge = indexOf(key);
+			if (edge > EDGE_HOST && !this.#parties.has(edge)) maps.dropped.delete(key);
+		}
+		this.#attachments.dropOthers();
+		this.#pins?.dropOtherLayouts();
+		this.#adopted = 0;
+		this.#writePort();
+	}
+
+	counters(edge: number): OffloadCounters {
+		const { maps } = this.#object;
+		const none = { packets: 0, bytes: 0 };
+		const counters: OffloadCounters = { drops: {}, in: none, out: none };
+		const drops = maps.dropped.get(indexBytes(edge));
+		if (drops) {
+			sumCounters(drops, mapShapes.dropped.value).forEach((count, index) => {
+				const reason = dropReasons[index];
+				if (count > 0 && reason !== undefined) counters.drops[reason] = count;
+			});
+		}
+		counters.in = traffic(maps.entered.get(indexBytes(edge)));
+		if (edge === EDGE_WIRE) counters.out = traffic(maps.sent.get(indexBytes(0)));
+		return counters;
+	}
+
+	detach(): void {
+		this.#attachments.detachAll();
+		this.#object.close();
+		this.#pins?.close();
+	}
+
+	#writePort(): void {
+		if (!this.#policy) return;
+		const { master, host, punt, flag } = this.#policy;
+		const { ifindex, mac, mtu } = master;
+		const slaves = Math.max(this.#devices.size, this.#adopted);
+		this.#object.maps.port.set(
+			indexBytes(0),
+			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac }),
+		);
+	}
+
+	/** An edge begins at zero; the entry for its drops must be there before a program can count in it. */
+	#clearCounters(edge: number): void {
+		const { dropped, entered } = this.#object.maps;
+		dropped.set(indexBytes(edge), new Uint8Array(dropped.valueBytes));
+		entered.set(indexBytes(edge), new Uint8Array(entered.valueBytes));
+	}
+}
+
+const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
+
+/** Without a bpffs everything works, but for as long as this process lives. */
+function openPins(stateDir: string, master: number): Pins | undefined {
+	try {
+		return Pins.open(stateDir, master);
+	} catch {
+		return undefined;
+	}
+}
+
+/** What is shared is pinned at once: a daemon that is killed while it starts leaves maps that fit its programs. */
+function load(pins: Pins | undefined): KernelObject {
+	const reuse = new Map<MapName, number>();
+	try {
+		for (const name of mapNames) {
+			const fd = pins?.get(name);
+			if (fd !== undefined) reuse.set(name, fd);
+		}
+		const object = loadBest({ reuse });
+		if (reuse.size < mapNames.length) for (const name of mapNames) pins?.set(name, object.maps[name].fd);
+		return object;
+	} finally {
+		for (const fd of reuse.values()) closeFd(fd);
+	}
+}
+
+/** As the kernel allows: the error that counts is that of the form which asks for less. */
+function loadBest(options: KernelObjectOptions): KernelObject {
+	try {
+		return new KernelObject(options);
+	} catch {
+		return new KernelObject({ ...options, probing: true });
+	}
+}
+
+function traffic(value: Uint8Array | undefined): { packets: number; bytes: number } {
+	const [packets = 0, bytes = 0] = value ? sumCounters(value, mapShapes.entered.value) : [];
+	return { packets, bytes };
+}
+
+function missing(error: unknown): string {
+	if (!existsSync(KERNEL_TYPES))
+		return `the kernel has no type information (CONFIG_DEBUG_INFO_BTF): there is no ${KERNEL_TYPES}`;
+	if (error instanceof IpvtapError && error.code === 'permission') {
+		return `eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid ${userInfo().uid} without them, or a user namespace`;
+	}
+	return (error as Error).message;
+}
+
+function hexOf(key: Uint8Array): string {
+	return Buffer.from(key).toString('hex');
+}

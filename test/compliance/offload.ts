@@ -1,0 +1,150 @@
+/**
+ * What every offload hook has to keep, whatever it is made of (docs/offload.md, "The law"). Each law is a test over real
+ * devices; `comply` adds them to an AVA file that has left for a network namespace of its own.
+ */
+import type { ExecutionContext, TestFn } from 'ava';
+import { forward } from '../../src/datapath/forward/forward.js';
+import { EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_ANSWER, verdictName } from '../../src/datapath/verdict.js';
+import type { XmitOffload } from '../../src/offload/offload.js';
+import { listFilters } from '../../src/sys/netlink/tc.js';
+import type { Case } from '../cases/case.js';
+import { edgeOf, rooms, topologyOf } from '../cases/index.js';
+import { hex, readable } from '../helpers/describe.js';
+import { ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
+import { PurePort } from '../helpers/pure-port.js';
+import { gateway, slaves, vm1, vm2 } from '../helpers/world.js';
+import { OffloadBench } from './offload-bench.js';
+
+export function comply(test: TestFn, name: string, makeHook: () => XmitOffload | Promise<XmitOffload>): void {
+	const withBench = (
+		title: string,
+		body: (bench: OffloadBench, t: ExecutionContext) => Promise<void>,
+	): void =>
+		test.serial(`${name}: ${title}`, async t => {
+			const bench = new OffloadBench(await makeHook());
+			await bench.open();
+			try {
+				await body(bench, t);
+			} finally {
+				await bench.close();
+			}
+		});
+
+	test.serial(`${name}: it says what it is, and whether it can be had`, async t => {
+		const hook = await makeHook();
+		t.regex(hook.name, /^[a-z0-9][a-z0-9-]{0,30}$/);
+		t.is(await hook.probe(), undefined, 'the suite needs a machine where it can be had');
+	});
+
+	for (const [room, cases] of Object.entries(rooms)) {
+		withBench(
+			`each frame of the table goes its way once, or to the forwarder as it is: ${room}`,
+			async (bench, t) => {
+				const wrong: string[] = [];
+				for (const one of cases.filter(({ noHost, frame }) => !noHost && frame.length <= 1514)) {
+					await bench.setFlag(one.flag ?? 'bridge');
+					const complaint = complaintOf(bench, one);
+					if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
+				}
+				t.deepEqual(wrong, []);
+			},
+		);
+	}
+
+	withBench('an address that was taken away is nobody’s', async (bench, t) => {
+		t.true(reaches(bench, vm1.edge, vm2.edge, datagram(vm1, vm2)));
+		await bench.port.removeAddress(vm2.ipv4);
+		t.false(reaches(bench, vm1.edge, vm2.edge, datagram(vm1, vm2)));
+		await bench.port.addAddress(vm2.ipv4, vm1.edge);
+		t.false(reaches(bench, vm2.edge, EDGE_WIRE, datagram(vm2, gateway)), 'nor a source of who had it');
+	});
+
+	withBench('a slave that was taken away sends nothing and gets nothing', async (bench, t) => {
+		for (const address of [vm1.ipv4, vm1.ipv6, vm1.linkLocal]) await bench.port.removeAddress(address);
+		await bench.port.removeSlave(bench.slave(vm1.edge), true);
+		t.false(reaches(bench, vm2.edge, vm1.edge, datagram(vm2, vm1)));
+		// Any slave may claim a link-local address, so the forwarder would be asked about it.
+		const claim = ethernet(
+			{ source: vm1.mac, destination: gateway.mac },
+			ipv6({ source: 'fe80::99', destination: gateway.ipv6 }, udp()),
+		);
+		const { out } = bench.send(vm2.edge, datagram(vm2, gateway), { edge: vm1.edge, frame: claim });
+		t.false(out.some(({ frame }) => hex(frame) === hex(claim)));
+	});
+
+	withBench('what it dealt with is counted, and what it left is not', async (bench, t) => {
+		const before = bench.port.counters(vm1.edge);
+		const forged = datagram({ ...vm2, mac: vm1.mac }, gateway);
+		const punted = [datagram(vm1, vm2), datagram(vm1, gateway), forged].filter(frame =>
+			bench.send(vm1.edge, frame).out.some(({ at }) => at === 'punt'),
+		).length;
+		const after = bench.port.counters(vm1.edge);
+		const dropped = Object.values(after.drops).reduce((sum, count) => sum + count, 0);
+		const left = bench.port.punts ? punted : after.in.packets - before.in.packets === 0 ? 3 : 0;
+		t.is(after.in.packets - before.in.packets, 3 - left);
+		t.true(dropped <= 1);
+	});
+
+	test.serial(`${name}: after detach there is nothing left of it`, async t => {
+		const bench = new OffloadBench(await makeHook());
+		await bench.open();
+		const devices = [EDGE_WIRE, ...slaves.map(({ edge }) => edge)].map(edge => bench.device(edge));
+		await bench.port.detach();
+		t.deepEqual(
+			devices.flatMap(ifindex => listFilters(ifindex, 'ingress')),
+			[],
+		);
+		const { out } = bench.sendAlone(vm1.edge, datagram(vm1, vm2));
+		t.deepEqual(out, []);
+		await bench.close(false);
+	});
+}
+
+/** @returns what is wrong about what a hook did with a frame, or undefined. */
+function complaintOf(bench: OffloadBench, one: Case): string | undefined {
+	const pure = new PurePort(topologyOf(one));
+	const edge = edgeOf(one.from);
+	const memory = new Uint8Array(16 + one.frame.length);
+	memory.set(one.frame, 16);
+	const verdict = forward(pure.state, new DataView(memory.buffer), 16, one.frame.length, edge);
+	const before = bench.port.counters(edge);
+	const { taken, out } = bench.send(edge, one.frame);
+	const after = bench.port.counters(edge);
+	const counted = Object.entries(after.drops).filter(
+		([reason, count]) => count !== (before.drops[reason as 'vlan'] ?? 0),
+	);
+	pure.close();
+	if (!taken) return undefined;
+	const seen = out.map(({ at, frame }) => `${at}: ${hex(frame)}`).sort();
+	const asIs = [`punt: ${hex(one.frame)}`];
+	// To the forwarder, unchanged and alone.
+	if (seen.join() === asIs.join() && counted.length === 0) return undefined;
+	const left = seen.length === 0 && counted.length === 0;
+	if (left && (verdict === IGNORE || !bench.port.punts)) return undefined;
+	if (verdict === SLOW_ANSWER) {
+		const [answer] = one.out ?? [];
+		const wanted = answer ? [`${edgeOf(answer.to)}: ${hex(answer.frame)}`] : [];
+		if (seen.join() === wanted.join()) return undefined;
+	}
+	if (verdict >= 0 && verdict < EDGES_MAX && seen.join() === `${verdict}: ${hex(memory.subarray(16))}`)
+		return undefined;
+	if (verdict < 0 && seen.length === 0) {
+		const reasons = counted.map(([reason]) => reason).join();
+		if (`drop: ${reasons}` === verdictName(verdict)) return undefined;
+		// The kernel takes tags out of frames, and drops what is too short for one by itself.
+		const tagged = one.frame[12] === 0x81 || one.frame[12] === 0x88;
+		if (tagged && (reasons === 'vlan' || reasons === '')) return undefined;
+	}
+	return `${verdictName(verdict)}, but it was counted as ${counted.map(([reason]) => reason).join() || 'nothing'} and came out as\n${out.map(({ at, frame }) => `${at}: ${readable(frame)}`).join('') || 'nothing'}${readable(one.frame)}`;
+}
+
+function reaches(bench: OffloadBench, from: number, to: number, frame: Uint8Array): boolean {
+	return bench.send(from, frame).out.some(({ at }) => at === to);
+}
+
+function datagram(from: { mac: string; ipv4: string }, to: { mac: string; ipv4: string }): Uint8Array {
+	return ethernet(
+		{ source: from.mac, destination: to.mac },
+		ipv4({ source: from.ipv4, destination: to.ipv4 }, udp()),
+	);
+}

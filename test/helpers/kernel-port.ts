@@ -1,0 +1,133 @@
+/**
+ * A port of the eBPF programs, loaded so that they tell their decisions, run over single frames by
+ * BPF_PROG_TEST_RUN: what PurePort is for the forwarder. Needs root and a network namespace of one's own, in which
+ * it makes a TAP for each edge, because a frame must come from a device that exists.
+ */
+import type { FlagName, PortState } from '../../src/datapath/port-state.js';
+import { EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../../src/datapath/verdict.js';
+import { KernelObject, type ProgramName } from '../../src/offload/tc-bpf/kernel-object.js';
+import {
+	addressBytes,
+	indexBytes,
+	ownerBytes,
+	portBytes,
+	senderBytes,
+} from '../../src/offload/tc-bpf/layout.js';
+import { testRun } from '../../src/sys/bpf/test-run.js';
+import { requireLink } from '../../src/sys/netlink/link.js';
+import { createTap } from '../../src/sys/tap.js';
+import type { Topology } from './pure-port.js';
+
+export const PUNT = 0x30000;
+export const PUNT_COPY = 0x30001;
+export const ANSWERED = 0x30002;
+
+export interface KernelOutcome {
+	/** As in verdict.ts, or one of the three above. */
+	verdict: number;
+	/** The edge whose device the frame would have been redirected to, by its ifindex; -1 for none. */
+	target: number;
+	frame: Uint8Array;
+	/** What the program returned to the kernel. */
+	result: number;
+	nanoseconds: number;
+}
+
+export class KernelPort {
+	readonly object: KernelObject;
+	readonly #devices: Map<number, number>;
+
+	/** @param probing as for kernels before 6.2. @param devices those of another such port of this namespace. */
+	constructor(probing = false, devices = new Map<number, number>()) {
+		this.object = new KernelObject({ observed: true, probing });
+		this.#devices = devices;
+	}
+
+	/** Replaces all that the programs know. `state` says what came of the addresses in the end. */
+	configure({ master, host, flag, slaves, addresses }: Topology, state: PortState): void {
+		const { maps } = this.object;
+		for (const map of [maps.senders, maps.owners4, maps.owners6, maps.dropped]) {
+			for (const key of map.keys()) map.delete(key);
+		}
+		const macs = new Map([[EDGE_HOST, master], ...slaves.map(({ edge, mac }) => [edge, mac] as const)]);
+		maps.port.set(indexBytes(0), this.#port(master, host, flag, slaves.length));
+		for (const { edge, mac, learns } of slaves) {
+			maps.senders.set(indexBytes(this.device(edge)), senderBytes({ edge, mac, learns, punted: false }));
+		}
+		maps.senders.set(
+			indexBytes(this.device(EDGE_HOST)),
+			senderBytes({ edge: EDGE_HOST, mac: master, learns: false, punted: false }),
+		);
+		for (const edge of [EDGE_WIRE, EDGE_HOST, ...slaves.map(({ edge }) => edge)]) {
+			maps.dropped.set(indexBytes(edge), new Uint8Array(maps.dropped.valueBytes));
+		}
+		for (const { address } of addresses) {
+			const edge = state.ownerOf(address);
+			if (edge === EDGE_WIRE) continue;
+			const { map, key } = addressBytes(address);
+			maps[map].set(key, ownerBytes({ edge, ifindex: this.device(edge), mac: macs.get(edge)! }));
+		}
+	}
+
+	receive(ingress: number, frame: Uint8Array, repeat = 1): KernelOutcome {
+		const {
+			result,
+			frame: became,
+			nanoseconds,
+		} = testRun(this.object.programs[programOf(ingress)], frame, this.device(ingress), repeat);
+		const decision = new Int32Array(this.object.maps.decided.get(indexBytes(0))!.buffer);
+		const verdict = decision[0]!;
+		return { verdict, target: this.#edgeOf(decision[1]!), frame: became, result, nanoseconds };
+	}
+
+	/** ifindex of an edge's device. */
+	device(edge: number): number {
+		let ifindex = this.#devices.get(edge);
+		if (ifindex === undefined) {
+			createTap(`edge${edge}`, { owner: undefined, queues: 1, vnetHeader: true });
+			ifindex = requireLink(`edge${edge}`).ifindex;
+			this.#devices.set(edge, ifindex);
+		}
+		return ifindex;
+	}
+
+	close(): void {
+		this.object.close();
+	}
+
+	#port(mac: string, host: boolean, flag: FlagName, slaves: number): Uint8Array {
+		return portBytes({
+			master: this.device(EDGE_WIRE),
+			host: host ? this.device(EDGE_HOST) : 0,
+			punt: 0,
+			mtu: 65535,
+			flag,
+			slaves,
+			mac,
+		});
+	}
+
+	#edgeOf(ifindex: number): number {
+		for (const [edge, device] of this.#devices) if (device === ifindex) return edge;
+		return -1;
+	}
+}
+
+export function isForwarded(verdict: number): boolean {
+	return verdict >= 0 && verdict < EDGES_MAX;
+}
+
+export function kernelVerdictName(verdict: number): string {
+	const names = new Map([
+		[PUNT, 'punt'],
+		[PUNT_COPY, 'punt a copy'],
+		[ANSWERED, 'answered'],
+		[IGNORE, 'ignore'],
+	]);
+	return names.get(verdict) ?? String(verdict);
+}
+
+function programOf(ingress: number): ProgramName {
+	if (ingress === EDGE_WIRE) return 'from_wire';
+	return ingress === EDGE_HOST ? 'from_host' : 'from_slave';
+}

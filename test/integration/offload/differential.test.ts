@@ -1,0 +1,184 @@
+/**
+ * The programs in the kernel against the forwarder: every case of the decision table, and random frames on random
+ * ports. What the programs decide themselves must be what the forwarder decides, to the byte and the reason; what
+ * they leave to it is never a frame of the fast path.
+ */
+import { release } from 'node:os';
+import test from 'ava';
+import fc from 'fast-check';
+import { forward } from '../../../src/datapath/forward/forward.js';
+import { EDGES_MAX, IGNORE, SLOW_ANSWER, verdictName } from '../../../src/datapath/verdict.js';
+import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
+import { hex, readable } from '../../helpers/describe.js';
+import { enterFreshNamespace } from '../../helpers/in-namespace.js';
+import {
+	ANSWERED,
+	isForwarded,
+	KernelPort,
+	kernelVerdictName,
+	PUNT,
+	PUNT_COPY,
+} from '../../helpers/kernel-port.js';
+import { PurePort, type Topology } from '../../helpers/pure-port.js';
+import { check } from '../../helpers/seed.js';
+import { type Scene, scenes } from '../../properties/random-port.js';
+
+enterFreshNamespace();
+const devices = new Map<number, number>();
+/** Both forms of the programs: the second is for kernels before 6.2. */
+const kernels = {
+	...(isOlderThan(6, 2) ? {} : { casting: new KernelPort(false, devices) }),
+	probing: new KernelPort(true, devices),
+};
+test.after.always(() => Object.values(kernels).map(kernel => kernel.close()));
+
+for (const [form, kernel] of Object.entries(kernels)) {
+	for (const [room, cases] of Object.entries(rooms)) {
+		test.serial(`the decision table in the kernel, ${form}: ${room}`, t => {
+			const wrong: string[] = [];
+			const punted: string[] = [];
+			for (const one of cases.filter(({ frame, mode = 'l2' }) => mode === 'l2' && runnable(frame))) {
+				const judge = new Judge(topologyOf(one), kernel);
+				const complaint = judge.complaint(edgeOf(one.from), one.frame);
+				if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
+				if (judge.needless) punted.push(one.name);
+				judge.close();
+			}
+			t.deepEqual(wrong, []);
+			t.deepEqual(
+				punted.filter(name => !unsure.includes(name)),
+				[],
+				'left to the forwarder, though it forwards them',
+			);
+		});
+	}
+
+	test.serial(`random frames on random ports, ${form}`, t => {
+		let frames = 0;
+		let needless = 0;
+		const decided = new Map<string, number>();
+		check(
+			t,
+			fc.property(scenes(), (scene: Scene) => {
+				const judge = new Judge(scene.topology, kernel);
+				try {
+					for (const { ingress, frame } of scene.events.filter(event => runnable(event.frame))) {
+						frames++;
+						const complaint = judge.complaint(ingress, frame);
+						if (complaint !== undefined) throw new Error(complaint);
+						if (judge.needless) needless++;
+						decided.set(judge.said, (decided.get(judge.said) ?? 0) + 1);
+					}
+				} finally {
+					judge.close();
+				}
+			}),
+			RUNS,
+		);
+		t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
+		t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
+		t.true(needless < frames / 30);
+	});
+}
+
+/** What takes a longer look than the programs give a frame, or is no established traffic. */
+const unsure: readonly string[] = [
+	"duplicate address detection for another guest's address",
+	"duplicate address detection for one's own address",
+	'unicast router solicitation',
+	'guest to gateway: hop-by-hop options',
+	'guest to gateway: destination options',
+	'guest to gateway: a routing header',
+	'guest to gateway: an echo behind three headers',
+	'guest to gateway: an extension header that runs past the end',
+	'guest to gateway: an extension header of four bytes',
+	'guest to gateway: a first fragment of an echo',
+];
+
+/** Random ports; each gets some five frames that can be run. */
+const RUNS = Number(process.env.TEST_PORTS ?? 10_000);
+
+class Judge {
+	/** The programs left a frame to the forwarder that has one receiver: right, but not fast. */
+	needless = false;
+	/** What the programs said last. */
+	said = '';
+	readonly #pure: PurePort;
+	readonly #kernel: KernelPort;
+
+	constructor(topology: Topology, kernel: KernelPort) {
+		this.#pure = new PurePort(topology);
+		this.#kernel = kernel;
+		kernel.configure(topology, this.#pure.state);
+	}
+
+	/** @returns what is wrong about the programs' decision, or undefined. */
+	complaint(ingress: number, bytes: Uint8Array): string | undefined {
+		const memory = new Uint8Array(16 + bytes.length);
+		memory.set(bytes, 16);
+		const verdict = forward(this.#pure.state, new DataView(memory.buffer), 16, bytes.length, ingress);
+		const seen = this.#kernel.receive(ingress, bytes);
+		this.said =
+			seen.verdict < 0 || seen.verdict < EDGES_MAX
+				? verdictName(seen.verdict).replace(/^edge.*/, 'slave')
+				: kernelVerdictName(seen.verdict);
+		this.needless = isForwarded(verdict) && (seen.verdict === PUNT || seen.verdict === PUNT_COPY);
+		const wrong = this.#compare(verdict, memory.subarray(16), ingress, bytes, seen);
+		return wrong === undefined
+			? undefined
+			: `${wrong}\n${readable(bytes)}from edge ${ingress}; forwarder: ${verdictName(verdict)}, kernel: ${this.said}`;
+	}
+
+	close(): void {
+		this.#pure.close();
+	}
+
+	#compare(
+		verdict: number,
+		became: Uint8Array,
+		ingress: number,
+		bytes: Uint8Array,
+		seen: ReturnType<KernelPort['receive']>,
+	): string | undefined {
+		const unchanged = hex(seen.frame) === hex(bytes);
+		if (seen.verdict === PUNT || seen.verdict === PUNT_COPY) {
+			if (!unchanged) return 'changed, and then punted';
+			return seen.verdict === PUNT_COPY && ingress !== 0 ? 'a copy, though not from the wire' : undefined;
+		}
+		if (seen.verdict === ANSWERED) {
+			if (verdict !== SLOW_ANSWER) return 'answered';
+			const [answer] = this.#pure.receive(ingress, bytes).out;
+			if (seen.target !== ingress) return `answered to ${seen.target}`;
+			return hex(seen.frame) === hex(answer!.frame)
+				? undefined
+				: `another answer:\n${readable(seen.frame)}not\n${readable(answer!.frame)}`;
+		}
+		if (seen.verdict !== verdict) return 'another verdict';
+		if (verdict === IGNORE) return unchanged && seen.result === NEXT ? undefined : 'not left alone';
+		if (verdict < 0) return seen.result === SHOT ? undefined : 'not dropped';
+		if (seen.target !== verdict || seen.result !== REDIRECT) return `to edge ${seen.target}`;
+		return hex(seen.frame) === hex(became)
+			? undefined
+			: `other bytes:\n${readable(seen.frame)}not\n${readable(became)}`;
+	}
+}
+
+/**
+ * BPF_PROG_TEST_RUN takes no frame that ends with its Ethernet header or inside its IP header, and none longer than a
+ * page with its margins; those are for real TAPs (tap-judge.test.ts).
+ */
+function runnable(frame: Uint8Array): boolean {
+	const type = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
+	const least = type === 0x0800 ? 34 : type === 0x86dd ? 54 : 15;
+	return frame.length >= least && frame.length < 3400;
+}
+
+function isOlderThan(major: number, minor: number): boolean {
+	const [a = 0, b = 0] = release().split('.').map(Number);
+	return a < major || (a === major && b < minor);
+}
+
+/** linux/pkt_cls.h */
+const NEXT = -1;
+const SHOT = 2;
+const REDIRECT = 7;
