@@ -33,7 +33,7 @@ test.serial(
 		const [args, device] = stdout.trim().split('\n');
 		t.regex(
 			args ?? '',
-			/^-m 1G -netdev tap,id=net-web1,fd=3\S* -device virtio-net-pci,id=nic-web1,netdev=net-web1,mac=52:54:00:\S+$/,
+			/^-m 1G -netdev tap,id=net-web1,fd=3\S* -device virtio-net-pci,id=nic-web1,netdev=net-web1,mac=52:54:00:\S+ -qmp unix:\S+,server=on,wait=off$/,
 		);
 		t.is(device, '/dev/net/tun');
 		t.regex(stderr, /^attached web1 to eth0: MAC 52:54:00:\S+, 192\.0\.2\.10\n$/);

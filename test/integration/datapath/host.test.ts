@@ -120,6 +120,8 @@ test.serial('two daemons side by side on two masters of one namespace', async t 
 	// Neither knows the other's, and neither takes the other's master or device.
 	t.deepEqual((await second.list()).slaves.map(({ name }) => name).sort(), ['alpha', 'beta']);
 	t.is((await second.ipvtap(['up', 'ipvt-one'])).status, 4);
+	// What a guest holds would stay for the next daemon.
+	await Promise.all(guests.map(guest => guest.stop()));
 	await second.signalDaemon('SIGTERM');
 	t.regex(
 		await two.exec('ping', ['-c2', '-i0.2', '-W3', '192.0.2.11']),
