@@ -18,7 +18,7 @@ test.serial('up starts a daemon, down ends it', async t => {
 		state: 'up',
 		mode: 'l2',
 		flag: 'private',
-		offload: 'tc-bpf',
+		offload: 'none',
 		slaves: 0,
 		mac: getLink('eth0')?.mac,
 	});
@@ -75,7 +75,7 @@ test.serial('attach prints arguments on stdout and nothing else', async t => {
 		mtu: 1500,
 		state: 'down',
 		learn: false,
-		offload: 'tc-bpf',
+		offload: 'none',
 		owner: 0,
 	});
 	t.deepEqual(slave.addresses, [{ address: '192.0.2.10', family: 'inet', origin: 'static' }]);
@@ -160,7 +160,7 @@ test.serial('list, show and stats are tables for people', async t => {
 	const list = (await site.run('list')).stdout;
 	t.regex(
 		list,
-		/^MASTER .*\neth0 +up +l2 +bridge +tc-bpf +ipvh\S+ +\S+ +2\n\nSLAVE .*\nweb1 .* 192\.0\.2\.10\nweb2 .* addresses to be learned\n$/,
+		/^MASTER .*\neth0 +up +l2 +bridge +none +ipvh\S+ +\S+ +2\n\nSLAVE .*\nweb1 .* 192\.0\.2\.10\nweb2 .* addresses to be learned\n$/,
 	);
 	t.false(list.includes('\x1b'));
 	t.regex((await site.run('show', 'web1')).stdout, /^slave: +web1\nmaster: +eth0 .*\nstate: +down\n/);
