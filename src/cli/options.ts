@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import { flags, modes, type Permission, permissions } from '../control/model.js';
+import { frameTypes } from '../control/trace/words.js';
 
 export const json = (): Option => new Option('--json', 'one JSON document on stdout');
 export const mode = (): Option => new Option('--mode <mode>', 'how frames are forwarded').choices([...modes]);
@@ -45,6 +46,13 @@ export const limit = (): Option =>
 		'--limit <key=value>',
 		'tx or rx=100mbit[/burst], slow=<frames a second>, learn=<addresses a minute>; none lifts it; again for more',
 	).argParser(collect);
+
+export const frameType = (): Option =>
+	new Option('--type <type>', 'a frame that is more than an IP packet').choices([...frameTypes]);
+export const port = (flag: string, end: string): Option =>
+	new Option(`${flag} <port>`, `${end} port of udp and tcp`).argParser(wholeNumber(0, 65_535));
+export const ttl = (): Option =>
+	new Option('--ttl <n>', 'TTL or hop limit (default: 64)').argParser(wholeNumber(0, 255));
 
 export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
 export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');

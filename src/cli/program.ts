@@ -161,6 +161,26 @@ function makeProgram(finish: (status: number) => void): Command {
 		.argument('[name]', "a slave's or a master's name")
 		.action(async (name, _options, self) => (await import('./commands/stats.js')).stats(name, all(self)));
 
+	command('trace', 'say what would become of a frame, step by step, and why', [
+		'ipvtap trace --from web1 --to 192.0.2.9 --proto udp --dport 53',
+		'ipvtap trace --from web1 --to web2 --source 192.0.2.1',
+		'ipvtap trace --from wire --to web1 --type arp',
+		'tcpdump -c1 -xx -i ipvt-web1 | ipvtap trace --from web1 --frame -',
+	])
+		.requiredOption('--from <sender>', "a slave's name, wire or host")
+		.option('--master <interface>', 'whose wire or host, if there are several masters')
+		.option('--to <receiver>', 'an address, a slave, host or broadcast')
+		.option('--proto <protocol>', 'udp, tcp, icmp or a number (default: icmp, an echo request)')
+		.addOption(option.frameType())
+		.addOption(option.port('--sport', 'source'))
+		.addOption(option.port('--dport', 'destination'))
+		.option('--source <address>', "in place of the sender's first address")
+		.option('--mac <mac>', "in place of the sender's MAC")
+		.option('--next-hop <mac>', "the destination MAC, in place of the next hop's")
+		.addOption(option.ttl())
+		.option('--frame <hex>', 'the frame itself; - reads it, or the hex dump of it, from stdin')
+		.action(async (_options, self) => (await import('./commands/trace.js')).trace(all(self)));
+
 	command('daemon', 'run the daemon in the foreground (ipvtapd is the same)', [
 		'sudo ipvtapd',
 		'sudo IPVTAP_SOCKET=/run/lab.sock ipvtap daemon',

@@ -142,6 +142,26 @@ export interface Statistics {
 	slaves: { name: string; master: string; stats: SlaveStats }[];
 }
 
+/** `POST /v1/trace`: what would become of a frame, and why. Frames are hex, from the destination MAC on. */
+export interface Trace {
+	master: string;
+	/** `wire`, `host`, or `slave NAME`. */
+	from: string;
+	frame: string;
+	/** The frame in words. */
+	summary: string;
+	/** What had to be made up, for a frame that was given in words. */
+	notes: string[];
+	/** `wire`, `host`, `slave NAME`, `slow: …`, `ignore`, or `drop: REASON`. */
+	verdict: string;
+	/** In order; the last one is the verdict. */
+	steps: { step: string; result: string; why: string }[];
+	/** What to do about a drop; absent for what isn't one. */
+	hint?: string;
+	/** What leaves. `lost`: why the receiver can't take it at the moment, beginning with the reason it is counted by. */
+	out: { to: string; frame: string; summary: string; lost?: string }[];
+}
+
 /** `GET /v1/info`: which daemon this is. */
 export interface Info {
 	name: 'ipvtapd';

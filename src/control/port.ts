@@ -31,6 +31,7 @@ import type { PortChange, PortContext, PortOptions, PortSlave } from './port/por
 import { openPortRing, openReplacement } from './port/rings.js';
 import { Shield } from './port/shield.js';
 import { addStats, edgeStats, noStats } from './port/stats.js';
+import { planOf } from './trace/surroundings.js';
 
 export type { PortChange, PortContext, PortOptions, PortSlave };
 
@@ -266,6 +267,9 @@ export class Port extends EventEmitter<PortEvents> {
 	groups(name: string): SlaveGroups {
 		return this.#groups.of(this.#member(name).edge);
 	}
+
+	/** What a dry run of this port takes (datapath/trace). @param now milliseconds since 1970. */
+	readonly plan = (now: number) => planOf(this.#byEdge.values(), this.#threads.journal.commands(now));
 
 	addresses(name: string): AddressEntry[] {
 		return this.#member(name).entries.list();

@@ -83,6 +83,20 @@ export class Groups {
 		this.changed.add(edge);
 	}
 
+	/** Takes what another port has heard the same slave want, and believes it for good. */
+	restore(edge: number, family: Family, wanted: Wanted): void {
+		const slave = this.#slaves.get(edge);
+		if (!slave) return;
+		slave.settledAt = 0;
+		const side = slave[family];
+		side.known = wanted !== 'all';
+		side.groups.clear();
+		const { names, lows } = wanted === 'all' ? { names: [], lows: [] } : wanted;
+		for (const [index, name] of names.entries())
+			side.groups.set(name, { name, low: lows[index] as number, expires: Number.POSITIVE_INFINITY });
+		this.#renewFamily(slave, family);
+	}
+
 	hasFilter(edge: number): boolean {
 		return this.#slaves.get(edge)?.filter !== undefined;
 	}

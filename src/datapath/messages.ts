@@ -56,12 +56,16 @@ export type Command =
 	| { id: number; kind: 'live'; edge: number; live: boolean }
 	/** The master's link is back: announce every address. */
 	| { id: number; kind: 'announce' }
+	/** An address that another machine uses can't be claimed `until` then, milliseconds since 1970. */
+	| { id: number; kind: 'foreign'; address: string; until: number }
 	/** How long a learned address is believed in. */
 	| { id: number; kind: 'age'; milliseconds: number }
 	/** A guest has the slave's TAP open, from now on or no more. */
 	| { id: number; kind: 'guest'; edge: number; present: boolean }
 	/** What QEMU says of the groups that the guest's NIC lets pass; without `filter`, that it says nothing any more. */
 	| { id: number; kind: 'rx-filter'; edge: number; filter?: RxFilter }
+	/** What a slave was heard to want: the counterpart of the report. */
+	| { id: number; kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted }
 	| { id: number; kind: 'replace-ring'; ring: RingName; fd: number }
 	| { id: number; kind: 'stop' };
 
@@ -82,7 +86,9 @@ export type Report =
 	/** What groups a slave wants, whenever that has changed. `refused` counts joins beyond the quota. */
 	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; refused: number }
 	/** Frames wait for this next hop on the master: the kernel is to find out its MAC. */
-	| { kind: 'resolve'; address: string };
+	| { kind: 'resolve'; address: string }
+	/** Nobody here can claim the address `until` then: the counterpart of the command. */
+	| { kind: 'foreign'; address: string; until: number };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

@@ -1,21 +1,15 @@
-/**
- * A whole port without threads, sockets or a clock: the real decision and the real slow path over plain memory.
- * A frame lies at the very end of its memory, so that whatever reads a byte too far throws.
- */
+/** A port as a test describes it, dry (see datapath/trace/dry-port.ts), with its verdicts in words. */
 import type { Quota } from '../../src/datapath/address-book.js';
-import { applyChange } from '../../src/datapath/apply-change.js';
-import { type Counters, STRIDE } from '../../src/datapath/counters.js';
-import { forward } from '../../src/datapath/forward/forward.js';
-import type { Report, StateChange } from '../../src/datapath/messages.js';
-import {
-	type FlagName,
-	type ModeName,
-	type PermissionName,
-	PortState,
-} from '../../src/datapath/port-state.js';
+import type { StateChange } from '../../src/datapath/messages.js';
+import type { FlagName, ModeName, PermissionName } from '../../src/datapath/port-state.js';
 import type { Hop } from '../../src/datapath/routing/routing.js';
-import { type FrameSink, SlowPath, type SlowPathCommand } from '../../src/datapath/slowpath/slowpath.js';
-import { EDGES_MAX, IGNORE, verdictName } from '../../src/datapath/verdict.js';
+import {
+	type ChecksumPlace,
+	type DryCommand,
+	DryPort,
+	type Sent,
+} from '../../src/datapath/trace/dry-port.js';
+import { EDGES_MAX, verdictName } from '../../src/datapath/verdict.js';
 
 /** What a port is made of. Addresses are in the order in which they were taken. */
 export interface Topology {
@@ -36,10 +30,7 @@ export interface Topology {
 	multicastSlave?: number;
 }
 
-export interface Output {
-	edge: number;
-	frame: Uint8Array;
-}
+export type Output = Sent;
 
 export interface Outcome {
 	/** What `forward` said first: what a fast path alone would do. */
@@ -50,45 +41,32 @@ export interface Outcome {
 	out: Output[];
 }
 
-/** Room in front of a frame, for the virtio header. */
-const HEADROOM = 16;
-
 export class PurePort {
-	readonly state = new PortState(0x1234567, () => this.now);
-	/** What the slow path said to control. */
-	readonly reports: Report[] = [];
 	/** Milliseconds since 1970, as the slow path sees them. */
 	now = 1_000_000;
-	readonly counters: Counters;
-	readonly #slowPath: SlowPath;
-	#sent: Output[] = [];
+	readonly dry: DryPort;
 
 	constructor(topology: Topology) {
-		const { flag, slaves, addresses, quota } = topology;
-		this.counters = new Float64Array(STRIDE * (2 + Math.max(0, ...slaves.map(({ edge }) => edge))));
-		this.#slowPath = new SlowPath({
-			state: this.state,
-			counters: this.counters,
-			sink: this.#sink(),
+		const { slaves, quota } = topology;
+		this.dry = new DryPort({
 			now: () => this.now,
-			change: change => applyChange(change, this.state, nowhere),
-			report: report => this.reports.push(report),
+			edges: 2 + Math.max(0, ...slaves.map(({ edge }) => edge)),
 			...(quota === undefined ? {} : { quota }),
 		});
-		this.#change({ kind: 'master', mac: topology.master, ifindex: 0 });
-		this.#change({ kind: 'flag', flag });
-		this.#change({ kind: 'host', ifindex: 0, enabled: topology.host, groups: topology.host });
-		for (const { edge, mac, learns, allow = [] } of slaves) {
-			this.#change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns, allow });
-			this.command({ kind: 'live', edge, live: true });
-		}
-		this.#route(topology);
-		const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);
-		this.command({ kind: 'host-addresses', addresses: hosts });
-		for (const { address, edge, origin } of addresses) {
-			if (origin === 'static') this.command({ kind: 'assign', edge, address });
-			if (origin === 'learned') this.command({ kind: 'restore', edge, address });
-		}
+		for (const command of commandsOf(topology)) this.command(command);
+	}
+
+	get state() {
+		return this.dry.state;
+	}
+
+	get counters() {
+		return this.dry.counters;
+	}
+
+	/** What the slow path said to control. */
+	get reports() {
+		return this.dry.reports;
 	}
 
 	/**
@@ -97,98 +75,67 @@ export class PurePort {
 	 * @param checksum where, if it matters.
 	 * @throws Error if a frame that isn't for exactly one edge was changed before the slow path had it.
 	 */
-	receive(
-		ingress: number,
-		bytes: Uint8Array,
-		partial = false,
-		checksum?: { start: number; offset: number },
-	): Outcome {
-		const frame = memoryWith(bytes, partial, checksum);
-		const first = forward(this.state, frame, HEADROOM, bytes.length, ingress);
-		const verdict = verdictName(first);
-		if (first >= 0 && first < EDGES_MAX) {
-			return {
-				verdict,
-				final: verdict,
-				out: [{ edge: first, frame: copyOf(frame, HEADROOM, bytes.length) }],
-			};
-		}
-		unchanged(frame, bytes);
-		if (first < 0 || first === IGNORE) return { verdict, final: verdict, out: [] };
-		this.#sent = [];
-		const region = { frame, addressLow: 0, addressHigh: 0 };
-		const final = this.#slowPath.handle(region, HEADROOM, bytes.length, ingress);
-		return { verdict, final: verdictName(final), out: this.#taken() };
+	receive(ingress: number, bytes: Uint8Array, partial = false, checksum?: ChecksumPlace): Outcome {
+		const decided = this.dry.decide(ingress, bytes, partial, checksum);
+		if (decided.verdict < 0 || decided.verdict >= EDGES_MAX) unchanged(decided.frame, bytes);
+		const { first, final, out } = this.dry.receive(ingress, bytes, partial, checksum);
+		return { verdict: verdictName(first), final: verdictName(final), out };
 	}
 
 	/** Asks the slow path as control does. @returns why it can't be, or undefined. */
-	command(command: Request): string | undefined {
-		return this.#slowPath.obey({ ...command, id: 0 });
+	command(command: DryCommand): string | undefined {
+		return this.dry.command(command);
 	}
 
 	/** @returns what leaves because of what is done. */
 	during(action: () => unknown): Output[] {
-		this.#sent = [];
-		action();
-		return this.#taken();
+		return this.dry.during(action);
 	}
 
 	/** Lets what is due by `now` happen. @returns what left. */
 	tick(): Output[] {
-		this.#sent = [];
-		this.#slowPath.tick();
-		return this.#taken();
+		return this.dry.tick();
 	}
 
 	close(): void {
-		this.#slowPath.close();
-	}
-
-	#route({ mode, routes = [], neighbours = [], sources, multicastSlave }: Topology): void {
-		if (mode !== undefined) this.#change({ kind: 'mode', mode });
-		if (multicastSlave !== undefined) this.#change({ kind: 'multicast-slave', edge: multicastSlave });
-		if (sources !== undefined) this.#change({ kind: 'sources', ...sources });
-		this.#change({ kind: 'routes', add: [...routes], remove: [] });
-		for (const [index, neighbour] of neighbours.entries()) {
-			this.#change({ kind: 'neighbour', slot: index + 1, ...neighbour });
-		}
-	}
-
-	#change(change: StateChange): void {
-		this.command({ kind: 'change', change });
-	}
-
-	/** Copies at once, where the real one keeps pointers until it is flushed: who changes a frame too early is caught elsewhere. */
-	#sink(): FrameSink {
-		return {
-			full: false,
-			add: ({ frame }, at, length, edge) => this.#sent.push({ edge, frame: copyOf(frame, at, length) }),
-			flush: () => undefined,
-		};
-	}
-
-	#taken(): Output[] {
-		return this.#sent.sort((a, b) => a.edge - b.edge);
+		this.dry.close();
 	}
 }
 
-type Request = SlowPathCommand extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
-
-const nowhere = { setInterface: () => undefined };
-
-function memoryWith(bytes: Uint8Array, partial: boolean, checksum = { start: 0, offset: 0 }): DataView {
-	const memory = new Uint8Array(HEADROOM + bytes.length);
-	memory.set(bytes, HEADROOM);
-	memory[HEADROOM - 10] = partial ? 1 : 0;
-	new Uint16Array(memory.buffer, HEADROOM - 4, 2).set([checksum.start, checksum.offset]);
-	return new DataView(memory.buffer);
+/** What control says to make such a port. */
+export function commandsOf(topology: Topology): DryCommand[] {
+	const { master, flag, host, slaves, addresses } = topology;
+	const change = (change: StateChange): DryCommand => ({ kind: 'change', change });
+	const commands = [
+		change({ kind: 'master', mac: master, ifindex: 0 }),
+		change({ kind: 'flag', flag }),
+		change({ kind: 'host', ifindex: 0, enabled: host, groups: host }),
+	];
+	for (const { edge, mac, learns, allow = [] } of slaves) {
+		commands.push(change({ kind: 'slave-added', edge, ifindex: 0, mac, learn: learns, allow }));
+		commands.push({ kind: 'live', edge, live: true });
+	}
+	commands.push(...routing(topology).map(change));
+	const hosts = addresses.filter(({ origin }) => origin === 'host').map(({ address }) => address);
+	commands.push({ kind: 'host-addresses', addresses: hosts });
+	for (const { address, edge, origin } of addresses) {
+		if (origin === 'static') commands.push({ kind: 'assign', edge, address });
+		if (origin === 'learned') commands.push({ kind: 'restore', edge, address });
+	}
+	return commands;
 }
 
-function copyOf(frame: DataView, at: number, length: number): Uint8Array {
-	return new Uint8Array(frame.buffer, frame.byteOffset + at, length).slice();
+function routing({ mode, routes = [], neighbours = [], sources, multicastSlave }: Topology): StateChange[] {
+	return [
+		...(mode === undefined ? [] : [{ kind: 'mode' as const, mode }]),
+		...(multicastSlave === undefined ? [] : [{ kind: 'multicast-slave' as const, edge: multicastSlave }]),
+		...(sources === undefined ? [] : [{ kind: 'sources' as const, ...sources }]),
+		{ kind: 'routes', add: [...routes], remove: [] },
+		...neighbours.map((neighbour, index) => ({ kind: 'neighbour' as const, slot: index + 1, ...neighbour })),
+	];
 }
 
-function unchanged(frame: DataView, bytes: Uint8Array): void {
-	const same = copyOf(frame, HEADROOM, bytes.length).every((byte, index) => byte === bytes[index]);
-	if (!same) throw new Error('a frame for the slow path, or a dropped one, was changed');
+function unchanged(frame: Uint8Array, bytes: Uint8Array): void {
+	if (!frame.every((byte, index) => byte === bytes[index]))
+		throw new Error('a frame for the slow path, or a dropped one, was changed');
 }

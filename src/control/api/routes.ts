@@ -1,10 +1,19 @@
 /** The API: each route checks who asks and what is said, and hands over to the controller. */
 import type { AttachRequest, Controller } from '../controller.js';
 import type { Info } from '../model.js';
+import { trace } from '../trace/tracer.js';
 import { userId } from '../users.js';
 import { type Actor, requireOwner, requirePrivilege } from './access.js';
 import { metrics, metricsType } from './metrics.js';
-import { domainBody, masterBody, masterChange, parseBody, slaveBody, slaveChange } from './schema.js';
+import {
+	domainBody,
+	masterBody,
+	masterChange,
+	parseBody,
+	slaveBody,
+	slaveChange,
+	traceBody,
+} from './schema.js';
 import type { ApiResponse, Route } from './server.js';
 
 export function apiRoutes(controller: Controller, info: () => Info): Route[] {
@@ -19,6 +28,13 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			method: 'GET',
 			path: '/metrics',
 			handle: () => ({ body: metrics(controller.listing()), type: metricsType }),
+		},
+		{
+			method: 'POST',
+			path: '/v1/trace',
+			handle: ({ body }) => ({
+				body: trace(registry, controller.estate, given(parseBody(traceBody, body)), Date.now()),
+			}),
 		},
 		{ method: 'GET', path: '/v1/masters/:name', handle: ({ name }) => ({ body: controller.master(name) }) },
 		{ method: 'GET', path: '/v1/slaves/:name', handle: ({ name }) => ({ body: controller.slave(name) }) },

@@ -5,6 +5,7 @@ import { IpvtapError } from '../../errors.js';
 import { limitsBody } from '../limits-schema.js';
 import { domainStates, flags, modes, permissions } from '../model.js';
 import { quote } from '../names.js';
+import { frameTypes } from '../trace/words.js';
 
 const offload = z.string().min(1).max(4096);
 /** Seconds; a day is as good as for ever. */
@@ -91,6 +92,29 @@ export const slaveChange = z
 	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {
 		error: 'addresses excludes add and remove',
 	});
+
+const word = z.string().min(1).max(100);
+const port = z.int().min(0).max(65_535);
+
+/** `POST /v1/trace`: who sends, and either the frame in hex or words about it. */
+export const traceBody = z.strictObject({
+	from: word,
+	master: z.string().max(255).optional(),
+	frame: z
+		.string()
+		.max(60_000)
+		.regex(/^([0-9a-f]{2})+$/i, 'it is not whole bytes in hex')
+		.optional(),
+	to: word.optional(),
+	source: word.optional(),
+	mac: word.optional(),
+	nextHop: word.optional(),
+	proto: word.optional(),
+	type: z.enum(frameTypes).optional(),
+	sport: port.optional(),
+	dport: port.optional(),
+	ttl: z.int().min(0).max(255).optional(),
+});
 
 /** @throws IpvtapError `usage` that names the first field at fault. */
 export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {

@@ -26,7 +26,7 @@ export interface ApiResponse {
 }
 
 export interface Route {
-	method: 'GET' | 'PUT' | 'PATCH' | 'DELETE';
+	method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 	/** `/v1/slaves/:name`; only the last part may be a parameter. */
 	path: string;
 	handle: (request: ApiRequest) => ApiResponse | Promise<ApiResponse>;

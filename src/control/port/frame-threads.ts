@@ -27,6 +27,7 @@ import { asIpvtapError, IpvtapError } from '../../errors.js';
 import { closeFd, openEvent, signalEvent } from '../../sys/fd.js';
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
 import { closeRing, openSender, type Ring } from '../../sys/packet.js';
+import { Journal } from './journal.js';
 
 /**
  * How long the forwarder looks on after the last frame before it sleeps. Waking a sleeping processor costs more
@@ -72,6 +73,8 @@ export class FrameThreads extends EventEmitter<{
 	readonly neighboursUsed: Uint8Array;
 	/** One block per thread. */
 	readonly counters: readonly Counters[];
+	/** What the threads know, for whoever wants to know what they would do. */
+	readonly journal = new Journal();
 	readonly #options: FrameThreadsOptions;
 	readonly #backlog: Mapping;
 	readonly #shared: SharedSetup;
@@ -203,6 +206,7 @@ export class FrameThreads extends EventEmitter<{
 
 	#send(request: Request): number {
 		const id = this.#nextId++;
+		this.journal.told(request);
 		this.#commands.postMessage({ ...request, id });
 		Atomics.store(new Int32Array(this.#shared.doorbells), DOORBELL_SLOW_PATH, 1);
 		signalEvent(this.#shared.slowPathEvent);
@@ -210,6 +214,7 @@ export class FrameThreads extends EventEmitter<{
 	}
 
 	#hear(report: Report): void {
+		this.journal.heard(report);
 		if (report.kind === 'address') {
 			this.emit('address', report);
 			return;
@@ -226,6 +231,8 @@ export class FrameThreads extends EventEmitter<{
 			this.emit('groups', report);
 			return;
 		}
+		// The rest is the journal's alone.
+		if (report.kind !== 'reply') return;
 		const waiting = this.#waiting.get(report.id);
 		this.#waiting.delete(report.id);
 		if (report.error === undefined) waiting?.resolve();

@@ -30,6 +30,8 @@ export interface AddressesOptions {
 	now: () => number;
 	changed: (entry: BookEntry, change: BookChange) => void;
 	duplicate: (entry: BookEntry, mac: string) => void;
+	/** Nobody here can claim the address until then, milliseconds since 1970. */
+	foreign: (address: string, until: number) => void;
 	/** Puts a probe or an announcement on the wire. */
 	say: (address: string, what: 'probe' | 'announce') => void;
 	/** Asks a guest whether it still uses an address. */
@@ -158,12 +160,19 @@ export class Addresses {
 		if (!entry || entry.edge === EDGE_HOST) return;
 		const now = this.#now();
 		const isRecent = this.#announcer.forget(address);
+		if (isRecent) this.#options.foreign(address, now + FOREIGN_MS);
 		if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) >= REPORT_MS) {
 			this.#reported.set(address, now);
 			this.#options.duplicate(entry, mac);
 		}
 		// Who was there first keeps it; whom the user gave it to has it by a better right.
-		if (isRecent) this.#book.setForeign(address, now + FOREIGN_MS);
+		if (isRecent) this.setForeign(address, now + FOREIGN_MS);
+		this.#due = 0;
+	}
+
+	/** @param until milliseconds since 1970. */
+	setForeign(address: string, until: number): void {
+		this.#book.setForeign(address, until);
 		this.#due = 0;
 	}
 

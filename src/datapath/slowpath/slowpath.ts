@@ -105,6 +105,7 @@ export class SlowPath {
 			now,
 			changed: (entry, change) => this.#addressChanged(entry, change),
 			duplicate: ({ edge, address }, mac) => report({ kind: 'duplicate', edge, address, mac }),
+			foreign: (address, until) => report({ kind: 'foreign', address, until }),
 			say: (address, what) => this.#say(address, what),
 			ask: (address, edge) => this.#ask(address, edge),
 			...(quota === undefined ? {} : { quota }),
@@ -172,6 +173,9 @@ export class SlowPath {
 			case 'gateways':
 				this.#addresses.setGateways(command.addresses);
 				return undefined;
+			case 'foreign':
+				this.#addresses.setForeign(command.address, command.until);
+				return undefined;
 			case 'live':
 				this.#addresses.setLive(command.edge, command.live);
 				return undefined;
@@ -183,6 +187,10 @@ export class SlowPath {
 				return undefined;
 			case 'guest':
 				this.#keeper.setGuest(command.edge, command.present);
+				return undefined;
+			case 'groups':
+				this.#keeper.groups.restore(command.edge, 4, command.inet);
+				this.#keeper.groups.restore(command.edge, 6, command.inet6);
 				return undefined;
 			case 'rx-filter':
 				this.#keeper.setFilter(command.edge, command.filter);

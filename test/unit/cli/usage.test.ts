@@ -155,6 +155,7 @@ const contract = [
 	'list|ls',
 	'show',
 	'stats',
+	'trace',
 	'daemon',
 	'demo',
 ];
@@ -187,6 +188,7 @@ test('without a daemon there is nothing, which is no error', async t => {
 
 for (const args of [
 	['show', 'x'],
+	['trace', '--from', 'x', '--to', '192.0.2.1'],
 	['stats', 'x'],
 	['detach', 'x'],
 	['detach', 'x', '--qmp', '/nowhere'],

@@ -1,0 +1,187 @@
+/**
+ * What would become of a frame, step by step: a dry run of the real decision and the real slow path on a port that
+ * was brought to the same state as the one that runs. Nothing is sent, and nothing is learned for good.
+ */
+import { summarise } from '../../wire/summary.js';
+import { type BookOrigin, QUOTA, type Quota } from '../address-book.js';
+import type { Report } from '../messages.js';
+import {
+	type DropReason,
+	dropReasons,
+	EDGE_HOST,
+	EDGE_SLAVES,
+	EDGE_WIRE,
+	IGNORE,
+	SLOW_CLAIM,
+	SLOW_DHCP,
+	SLOW_FANOUT,
+	verdictName,
+} from '../verdict.js';
+import { copySteps } from './copies.js';
+import { dropTexts } from './drop-text.js';
+import { type DryCommand, DryPort, type DryRun } from './dry-port.js';
+import { explain } from './explain.js';
+import { edgeWords } from './owners.js';
+import type { Place, Step } from './place.js';
+import { verdictReason, verdictRemedy, verdictWords } from './verdict-text.js';
+
+/** The port that a frame is tried on. */
+export interface TracedPort {
+	master: string;
+	mode: string;
+	flag: string;
+	/** Names of the slaves, by edge. */
+	names: ReadonlyMap<number, string>;
+	/** What brings a new slow path to the state of the one that runs. */
+	commands: readonly DryCommand[];
+	/** Of addresses; the usual one where none is given. */
+	quota?: Quota;
+}
+
+export interface TracedFrame {
+	/** `wire`, `host`, or `slave NAME`. */
+	to: string;
+	edge: number;
+	frame: Uint8Array;
+	summary: string;
+}
+
+export interface FrameTrace {
+	/** What becomes of it in the end: `wire`, `host`, `slave NAME`, `slow: …`, `ignore` or `drop: REASON`. */
+	verdict: string;
+	/** The last one is the verdict. */
+	steps: Step[];
+	out: TracedFrame[];
+	/** What to do about a drop. */
+	hint?: string;
+}
+
+/** @param now milliseconds since 1970. */
+export function traceFrame(port: TracedPort, from: number, frame: Uint8Array, now: number): FrameTrace {
+	const { quota = QUOTA } = port;
+	const dry = new DryPort({ now: () => now, quota, edges: Math.max(EDGE_HOST, ...port.names.keys()) + 1 });
+	try {
+		for (const command of port.commands) dry.command(command);
+		const place: Place = { ...port, state: dry.state, origins: originsOf(dry) };
+		const view = new DataView(frame.slice().buffer);
+		const { verdict: first } = dry.decide(from, frame);
+		const before = [fromStep(place, from), modeStep(place), ...explain(place, view, from, first)];
+		const known = dry.reports.length;
+		const run = dry.receive(from, frame);
+		const receivers = run.out.map(({ edge }) => edge);
+		const end = isReply(run, from) ? undecided : endStep(run, port.names);
+		return {
+			verdict: end.result,
+			steps: [
+				...before,
+				...claimSteps(dry.reports.slice(known), run, from, quota),
+				// What a claim has changed meanwhile is the sender's alone, and it gets no copy.
+				...(isFannedOut(run) ? copySteps(place, view, from, receivers) : []),
+				end,
+			],
+			...hintFor(run, place, from),
+			out: run.out.map(sent => ({
+				...sent,
+				to: edgeWords(sent.edge, port.names),
+				summary: summarise(sent.frame),
+			})),
+		};
+	} finally {
+		dry.close();
+	}
+}
+
+/** By address; the last report about each counts. */
+function originsOf({ reports }: DryPort): Map<string, BookOrigin> {
+	const origins = new Map<string, BookOrigin>();
+	for (const report of reports) {
+		if (report.kind !== 'address') continue;
+		if (report.change === 'removed') origins.delete(report.address);
+		else origins.set(report.address, report.origin);
+	}
+	return origins;
+}
+
+function fromStep({ names, state, origins, master }: Place, from: number): Step {
+	const step = 'from';
+	const result = edgeWords(from, names);
+	if (from === EDGE_WIRE) return { step, result, why: `received on ${master}` };
+	if (from === EDGE_HOST) return { step, result, why: "sent by the host's stack through its slave" };
+	const own = [...origins].flatMap(([address, origin]) =>
+		state.ownerOf(address) === from ? [`${address} (${origin})`] : [],
+	);
+	const learns = `learning is ${state.learns[from] === 1 ? 'on' : 'off'}`;
+	const more = own.length > OWN_MAX ? ` and ${own.length - OWN_MAX} more` : '';
+	return {
+		step,
+		result,
+		why: `it has ${own.slice(0, OWN_MAX).join(', ') || 'no address yet'}${more}; ${learns}`,
+	};
+}
+
+/** The verdict is the mode's own whatever it is; these words are there for those that they know. */
+function modeStep({ mode }: Place): Step {
+	const why: Record<string, string> = {
+		l2: "guests are on the master's link, and addresses decide",
+		l3: 'the host routes what leaves, and only unicast crosses',
+		l3s: "as l3, by way of the host's netfilter and conntrack",
+	};
+	return { step: 'mode', result: mode, why: why[mode] ?? 'see docs/modes.md' };
+}
+
+/** Of a slave's addresses, so many are named. */
+const OWN_MAX = 4;
+
+/** A frame that nobody wants is fanned out to nobody, and ignored. */
+function isFannedOut({ first, final }: DryRun): boolean {
+	return final === SLOW_FANOUT || (first === SLOW_FANOUT && final === IGNORE);
+}
+
+/** What the address book said to a claim. */
+function claimSteps(
+	reports: readonly Report[],
+	{ first, final }: DryRun,
+	from: number,
+	quota: Quota,
+): Step[] {
+	if (first !== SLOW_CLAIM) return [];
+	const changes = reports.flatMap(report => (report.kind === 'address' ? [report] : []));
+	const steps = changes
+		.filter(({ edge }) => edge === from)
+		.map(
+			({ address, change }): Step =>
+				change === 'removed'
+					? {
+							step: 'claim',
+							result: 'gives way',
+							why: `${address} was its oldest learned one, and the quota is full (${quota[4]} IPv4, ${quota[6]} IPv6)`,
+						}
+					: { step: 'claim', result: 'granted', why: `${address} is its own from now on` },
+		);
+	if (final < 0 && !changes.some(({ change }) => change === 'added')) {
+		const reason = dropReasons[-final] as DropReason;
+		steps.push({ step: 'claim', result: 'refused', why: dropTexts[reason]?.means ?? reason });
+	}
+	return steps;
+}
+
+function endStep({ final }: DryRun, names: ReadonlyMap<number, string>): Step {
+	return { step: 'verdict', result: verdictWords(final, names), why: verdictReason(final) };
+}
+
+function hintFor({ final }: DryRun, { names, master }: Place, from: number): { hint?: string } {
+	const remedy = verdictRemedy(final);
+	if (remedy === undefined) return {};
+	return { hint: remedy.replaceAll('MASTER', master).replaceAll('NAME', names.get(from) ?? 'NAME') };
+}
+
+/** Whose a DHCP server's reply is, only the slow path that saw the request can tell. */
+function isReply({ first }: DryRun, from: number): boolean {
+	return first === SLOW_DHCP && from < EDGE_SLAVES;
+}
+
+const undecided: Step = {
+	step: 'verdict',
+	result: verdictName(SLOW_DHCP),
+	why: "a server's reply goes to whoever has its transaction open, which a trace can't know; it is the host's if nobody has",
+};
