@@ -8,38 +8,30 @@
  */
 import { EventEmitter } from 'node:events';
 import type { BookChange } from '../datapath/address-book.js';
-import { clearEdge, type EdgeCounters, readEdge } from '../datapath/counters.js';
+import { clearEdge } from '../datapath/counters.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { RingName } from '../datapath/messages.js';
-import { EDGE_HOST, EDGE_WIRE } from '../datapath/verdict.js';
-import { IpvtapError } from '../errors.js';
+import type { IpvtapError } from '../errors.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
 import type { AddressEntry, SlaveStats } from './model.js';
-import { EdgeNumbers } from './port/edge-numbers.js';
-import { Entries } from './port/entries.js';
+import { Accounts } from './port/accounts.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
 import { PortGroups } from './port/groups.js';
 import { HostSlave, setSysctl } from './port/host-slave.js';
 import { Listening, type SlaveGroups } from './port/listening.js';
+import { type Member, Members } from './port/members.js';
 import { type OffloadStatus, PortOffload } from './port/offload.js';
 import { PortMode } from './port/port-mode.js';
 import type { PortChange, PortContext, PortOptions, PortSlave } from './port/port-options.js';
 import { openPortRing, openReplacement } from './port/rings.js';
 import { Shield } from './port/shield.js';
-import { addStats, edgeStats, noStats } from './port/stats.js';
 import { planOf } from './trace/surroundings.js';
 
 export type { PortChange, PortContext, PortOptions, PortSlave };
-
-interface Member extends PortSlave {
-	open: boolean;
-	edge: number;
-	entries: Entries;
-}
 
 interface PortEvents {
 	address: [slave: string, entry: AddressEntry, change: BookChange];
@@ -55,9 +47,8 @@ export class Port extends EventEmitter<PortEvents> {
 	readonly #host: HostSlave | undefined;
 	readonly #mode: PortMode;
 	readonly #offload: PortOffload;
-	readonly #members = new Map<string, Member>();
-	readonly #byEdge = new Map<number, Member>();
-	readonly #edges = new EdgeNumbers();
+	readonly #members = new Members();
+	readonly #accounts: Accounts;
 	#master: Link;
 	#multicastSlave: string | undefined;
 	#gateways: Gateways | undefined;
@@ -128,6 +119,7 @@ export class Port extends EventEmitter<PortEvents> {
 			sockets: { slaves: slavesRing.fd, master: masterRing.fd },
 			change: change => this.#threads.change(change),
 		});
+		this.#accounts = new Accounts(this.#threads, this.#offload, this.#members);
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));
@@ -150,13 +142,10 @@ export class Port extends EventEmitter<PortEvents> {
 	 * addresses. @throws IpvtapError `conflict` if an address belongs to somebody; then nothing has changed.
 	 */
 	async addSlave(slave: PortSlave): Promise<void> {
-		const edge = this.#edges.take(number => this.#byEdge.has(number), this.#master.name);
+		const member = this.#members.add(slave, this.#master.name);
+		const { edge, ifname, ifindex } = member;
 		// Numbers are used again: what was counted for whoever had this one is not the new slave's.
 		clearEdge(this.#threads.counters, edge);
-		const member: Member = { ...slave, open: false, edge, entries: new Entries(slave.remembered) };
-		const { ifname, ifindex } = slave;
-		this.#members.set(slave.name, member);
-		this.#byEdge.set(edge, member);
 		try {
 			this.#groups.add(edge);
 			setSysctl(`ipv6/conf/${ifname}/disable_ipv6`, '1');
@@ -204,8 +193,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (exists) setLink(ifindex, { up: false });
 		await this.#offload.removeSlave(edge, exists);
 		this.#shield.removeInterface(ifindex, exists);
-		this.#members.delete(name);
-		this.#byEdge.delete(edge);
+		this.#members.remove(member);
 		this.#groups.remove(edge);
 	}
 
@@ -269,7 +257,7 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	/** What a dry run of this port takes (datapath/trace). @param now milliseconds since 1970. */
-	readonly plan = (now: number) => planOf(this.#byEdge.values(), this.#threads.journal.commands(now));
+	readonly plan = (now: number) => planOf(this.#members.all(), this.#threads.journal.commands(now));
 
 	addresses(name: string): AddressEntry[] {
 		return this.#member(name).entries.list();
@@ -277,19 +265,12 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** Counters of one slave, as its guest sees them. */
 	slaveStats(name: string): SlaveStats {
-		const { edge, ifindex } = this.#member(name);
-		return edgeStats(
-			this.#counters(edge),
-			getLink(ifindex)?.stats.tx ?? { packets: 0, bytes: 0, dropped: 0 },
-		);
+		return this.#accounts.ofSlave(this.#member(name));
 	}
 
 	/** Counters of the port as a whole: rx and tx are the wire's, drops everybody's. */
 	stats(): SlaveStats {
-		const edges = [EDGE_WIRE, EDGE_HOST, ...this.#byEdge.keys()];
-		const total = noStats();
-		for (const edge of edges) addStats(total, this.#counters(edge), edge === EDGE_WIRE);
-		return total;
+		return this.#accounts.total();
 	}
 
 	/** The master has changed: slaves and host follow its MAC and MTU, and the LAN hears where everybody is. */
@@ -303,7 +284,7 @@ export class Port extends EventEmitter<PortEvents> {
 		void this.#offload.setMaster(link);
 		if (link.mtu === mtu) return;
 		void this.#threads.change({ kind: 'mtu', mtu: link.mtu });
-		for (const member of this.#members.values()) setLink(member.ifindex, { mtu: link.mtu });
+		for (const member of this.#members.all()) setLink(member.ifindex, { mtu: link.mtu });
 	}
 
 	/** Undoes everything. May be called twice, and after the master is gone. */
@@ -313,7 +294,7 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#context.monitor.off('address', this.#onAddress);
 		this.#gateways?.close();
 		this.#groups.close();
-		const devices = [...this.#members.values()].map(({ ifindex }) => {
+		const devices = this.#members.all().map(({ ifindex }) => {
 			const exists = getLink(ifindex) !== undefined;
 			if (exists) setLink(ifindex, { up: false });
 			return { ifindex, exists };
@@ -401,7 +382,7 @@ export class Port extends EventEmitter<PortEvents> {
 	#addressReported(report: AddressReport): void {
 		const { edge, address, origin, change } = report;
 		this.#offload.follow(report);
-		const member = this.#byEdge.get(edge);
+		const member = this.#members.ofEdge(edge);
 		if (!member || origin === 'host') return;
 		const entry = member.entries.apply(report, Date.now());
 		if (change === 'added') {
@@ -417,20 +398,13 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	#duplicateReported({ edge, address, mac }: DuplicateReport): void {
-		const member = this.#byEdge.get(edge);
+		const member = this.#members.ofEdge(edge);
 		if (!member) return;
 		member.entries.contested(address, mac);
 		this.emit('duplicate', member.name, address, mac);
 	}
 
-	/** What the frame threads and the offload have counted, each for its own frames. */
-	#counters(edge: number): EdgeCounters {
-		return this.#offload.include(readEdge(this.#threads.counters, edge), edge);
-	}
-
 	#member(name: string): Member {
-		const member = this.#members.get(name);
-		if (!member) throw new IpvtapError('not-found', `slave ${name}: not on ${this.#master.name}`);
-		return member;
+		return this.#members.require(name, this.#master.name);
 	}
 }
