@@ -35,6 +35,13 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	l3s: l3sCases,
 };
 
+/** What a hook in the kernel is asked about: mode l2, the one that there are hooks for. */
+export const roomsOfL2: Readonly<Record<string, readonly Case[]>> = Object.fromEntries(
+	Object.entries(rooms)
+		.map(([room, cases]) => [room, cases.filter(({ mode = 'l2' }) => mode === 'l2')] as const)
+		.filter(([, cases]) => cases.length > 0),
+);
+
 /** The port that a case happens on. */
 export function topologyOf({ flag, noHost, mode, multicastSlave }: Case): Topology {
 	return standardTopology(flag, !noHost, mode, multicastSlave);

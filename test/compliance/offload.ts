@@ -8,7 +8,7 @@ import { EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_ANSWER, verdictName } from '../../sr
 import type { XmitOffload } from '../../src/offload/offload.js';
 import { listFilters } from '../../src/sys/netlink/tc.js';
 import type { Case } from '../cases/case.js';
-import { edgeOf, rooms, topologyOf } from '../cases/index.js';
+import { edgeOf, roomsOfL2, topologyOf } from '../cases/index.js';
 import { hex, readable } from '../helpers/describe.js';
 import { ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
 import { PurePort } from '../helpers/pure-port.js';
@@ -36,7 +36,7 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 		t.is(await hook.probe(), undefined, 'the suite needs a machine where it can be had');
 	});
 
-	for (const [room, cases] of Object.entries(rooms)) {
+	for (const [room, cases] of Object.entries(roomsOfL2)) {
 		withBench(
 			`each frame of the table goes its way once, or to the forwarder as it is: ${room}`,
 			async (bench, t) => {

@@ -8,7 +8,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { forward } from '../../../src/datapath/forward/forward.js';
 import { EDGES_MAX, IGNORE, SLOW_ANSWER, verdictName } from '../../../src/datapath/verdict.js';
-import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
+import { edgeOf, roomsOfL2, topologyOf } from '../../cases/index.js';
 import { hex, readable } from '../../helpers/describe.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
 import {
@@ -33,11 +33,11 @@ const kernels = {
 test.after.always(() => Object.values(kernels).map(kernel => kernel.close()));
 
 for (const [form, kernel] of Object.entries(kernels)) {
-	for (const [room, cases] of Object.entries(rooms)) {
+	for (const [room, cases] of Object.entries(roomsOfL2)) {
 		test.serial(`the decision table in the kernel, ${form}: ${room}`, t => {
 			const wrong: string[] = [];
 			const punted: string[] = [];
-			for (const one of cases.filter(({ frame, mode = 'l2' }) => mode === 'l2' && runnable(frame))) {
+			for (const one of cases.filter(({ frame }) => runnable(frame))) {
 				const judge = new Judge(topologyOf(one), kernel);
 				const complaint = judge.complaint(edgeOf(one.from), one.frame);
 				if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
