@@ -231,6 +231,61 @@ export function attacks(place: Place): Attack[] {
 			drop: 'dhcp-spoof',
 		},
 		{
+			name: 'answers of a DHCP server from another port',
+			frames: [victim, laptop].map(to =>
+				ethernet(
+					to.mac,
+					evil.mac,
+					0x0800,
+					ipv4({ source: evil.ipv4, destination: to.ipv4 }, udp(4711, 68, dhcp(5, to.mac, 2))),
+				),
+			),
+			drop: 'dhcp-guard',
+		},
+		{
+			name: 'answers of a DHCPv6 server',
+			frames: [victim, laptop].map(to =>
+				ethernet(
+					to.mac,
+					evil.mac,
+					0x86dd,
+					ipv6(
+						{ source: evil.ipv6, destination: to.ipv6 },
+						udp(547, 546, Buffer.from([7, 0, 0, 1]), [evil.ipv6, to.ipv6]),
+					),
+				),
+			),
+			drop: 'dhcp-guard',
+		},
+		{
+			name: "DHCP with the victim's client identifier, and in the name of a relay agent",
+			frames: [
+				clientId(dhcp(1, evil.mac), victim.mac),
+				clientId(dhcp(3, evil.mac), victim.mac),
+				relayed(evil),
+			].map(message =>
+				ethernet(
+					broadcastMac,
+					evil.mac,
+					0x0800,
+					ipv4({ source: '0.0.0.0', destination: '255.255.255.255' }, udp(68, 67, message)),
+				),
+			),
+			drop: 'dhcp-spoof',
+		},
+		{
+			name: "giving back the victim's lease",
+			frames: [release(evil.mac, victim.ipv4)].map(message =>
+				ethernet(
+					router.mac,
+					evil.mac,
+					0x0800,
+					ipv4({ source: evil.ipv4, destination: router.ipv4 }, udp(68, 67, message)),
+				),
+			),
+			drop: 'dhcp-spoof',
+		},
+		{
 			name: 'duplicate address detection for what it may not have',
 			frames: [router, laptop].map(({ ipv6: target }) =>
 				nd(
@@ -250,6 +305,26 @@ interface Member {
 	mac: string;
 	ipv4: string;
 	ipv6: string;
+}
+
+/** With option 61, RFC 2132, 9.14: hardware type 1 and a MAC. */
+function clientId(message: Buffer, of: string): Buffer {
+	const option = Buffer.from(`3d0701${of.replaceAll(':', '')}ff`, 'hex');
+	return Buffer.concat([message.subarray(0, message.indexOf(255, 240)), option]);
+}
+
+/** Says that it comes by a relay agent, at evil's own address (RFC 2131, 2, giaddr). */
+function relayed(evil: { mac: string; ipv4: string }): Buffer {
+	const message = dhcp(1, evil.mac);
+	message.set(address(evil.ipv4), 24);
+	return message;
+}
+
+/** DHCPRELEASE: the address stands in ciaddr. */
+function release(own: string, of: string): Buffer {
+	const message = dhcp(7, own);
+	message.set(address(of), 12);
+	return message;
 }
 
 /** A router advertisement with a prefix to make addresses in (RFC 4861, 4.6.2). */

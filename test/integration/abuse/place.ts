@@ -54,6 +54,7 @@ export class Place {
 		victim: StackGuest,
 		victimMac: string,
 		truth: Truth,
+		pulse: Pulse,
 	) {
 		this.lan = lan;
 		this.product = product;
@@ -61,7 +62,7 @@ export class Place {
 		this.victim = victim;
 		this.victimMac = victimMac;
 		this.truth = truth;
-		this.pulse = Pulse.start(victim.namespace, [lanMembers.laptop.ipv4, lanMembers.laptop.ipv6]);
+		this.pulse = pulse;
 		this.ears = {
 			wire: ear(lan.switch, 'host'),
 			victim: ear(victim.namespace, 'eth0'),
@@ -88,13 +89,18 @@ export class Place {
 		});
 		await victim.namespace.sysctl(credulous);
 		await victim.addDefaultRoute(lanMembers.router.ipv4);
+		await until('the victim to have heard of the router', 10_000, async () => {
+			return (await victim.exec('ip', ['-6', 'route', 'show', 'default'])).includes('proto ra');
+		});
 		await Promise.all([serveEcho(lan.laptop), serveEcho(lan.host)]);
 		for (const namespace of [victim.namespace, lan.laptop, lan.host]) await meetEverybody(namespace);
 		const truth = await Truth.of(
 			{ router: lan.router, laptop: lan.laptop, host: lan.host, victim: victim.namespace },
 			{ master: lanMembers.host.mac, evil },
 		);
-		return new Place(lan, product, evil, victim, slave.mac, truth);
+		const { laptop } = lanMembers;
+		const pulse = await Pulse.start(victim.namespace, [laptop.ipv4, laptop.ipv6]);
+		return new Place(lan, product, evil, victim, slave.mac, truth, pulse);
 	}
 
 	/** For accounting.ts. */
@@ -135,6 +141,12 @@ export class Place {
 		heard.wire.push(...this.ears.wire.receiveUntil(mark(lanMembers.laptop.mac, lanMembers.laptop.ipv4)));
 		from.end.drain();
 		return heard;
+	}
+
+	/** Gives an attacker's TAP to another process. */
+	leave(from: Attacker): void {
+		this.#ends.splice(this.#ends.indexOf(from.end), 1);
+		from.end.close();
 	}
 
 	/** Forgets what the ears have heard so far. */

@@ -31,6 +31,7 @@ for (const socket of Object.values(sockets)) {
 
 let pacing: NodeJS.Timeout | undefined;
 let turn = 0;
+process.stdout.write('ready\n');
 
 for await (const line of createInterface({ input: process.stdin })) {
 	const [command, argument] = line.split(' ');

@@ -25,11 +25,13 @@ export class Pulse {
 	}
 
 	/** @param servers addresses with an echo server each. */
-	static start(guest: Namespace, servers: readonly string[]): Pulse {
+	static async start(guest: Namespace, servers: readonly string[]): Promise<Pulse> {
 		const child = guest.spawn(process.execPath, [program('pulse-program.js'), ...servers], {
 			stdio: ['pipe', 'pipe', 'inherit'],
 		});
-		return new Pulse(child);
+		const pulse = new Pulse(child);
+		await pulse.#lines.next();
+		return pulse;
 	}
 
 	pace(): void {

@@ -17,11 +17,11 @@ interface Machine {
 }
 
 export class Truth {
-	readonly #machines: ReadonlyMap<string, Machine>;
+	readonly #machines: Map<string, Machine>;
 	readonly #evil: string;
 	readonly #master: string;
 
-	private constructor(machines: ReadonlyMap<string, Machine>, evil: string, master: string) {
+	private constructor(machines: Map<string, Machine>, evil: string, master: string) {
 		this.#machines = machines;
 		this.#evil = evil;
 		this.#master = master;
@@ -41,6 +41,11 @@ export class Truth {
 		}
 		for (const address of [evil.ipv4, evil.ipv6]) machines.set(address, { inside: evil.mac, wire: master });
 		return new Truth(machines, evil.mac, master);
+	}
+
+	/** One more guest of the port, with addresses of its own. */
+	know(mac: string, addresses: readonly string[]): void {
+		for (const one of addresses) this.#machines.set(one, { inside: mac, wire: this.#master });
 	}
 
 	/** MAC of whoever has the address, for those before the wire or beyond it. */
