@@ -18,8 +18,8 @@ const RATE = 20_000;
 const BLOCKS = 4;
 const RACE_MS = 120;
 /**
- * Promise: less than 10 % (`npm run bench -- --filter storm` measures it). A test on a busy machine says only
- * whether neighbours are left alone at all; without the limit they get next to nothing done.
+ * The promise is 0.9. Single blocks on a busy machine scatter from 0.4 to 2, so a test says only whether neighbours are
+ * left alone at all.
  */
 const AT_LEAST = 0.6;
 
