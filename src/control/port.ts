@@ -348,8 +348,8 @@ export class Port extends EventEmitter<PortEvents> {
 		}
 		await this.#offload.use(offload, this.#master);
 		await this.#followHostAddresses();
-		this.#gateways = new Gateways(ifindex, this.#context.monitor, addresses => {
-			if (!this.#closed) void this.#threads.setGateways(addresses);
+		this.#gateways = new Gateways(ifindex, this.#context.monitor, (addresses, prefixes) => {
+			if (!this.#closed) void this.#threads.setNetwork(addresses, prefixes);
 		});
 		await this.#mode.enter(mode);
 	}

@@ -52,6 +52,8 @@ export type Command =
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
 	/** What no guest may claim: where the host's routes through the master lead. */
 	| { id: number; kind: 'gateways'; addresses: string[] }
+	/** What is on the link as the host's routes have it: a guest may claim no address outside. */
+	| { id: number; kind: 'prefixes'; prefixes: string[] }
 	/** Whether the slave's TAP has somebody behind it. */
 	| { id: number; kind: 'live'; edge: number; live: boolean }
 	/** The master's link is back: announce every address. */

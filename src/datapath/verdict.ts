@@ -77,6 +77,7 @@ export const dropReasons = [
 	'blackhole',
 	'ttl-exceeded',
 	'unresolved',
+	'off-link',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

@@ -16,6 +16,7 @@ import {
 	withSource,
 } from './frames.js';
 import { NaiveBook } from './naive-book.js';
+import { NaiveClaimable } from './naive-claimable.js';
 import { naiveDhcp6 } from './naive-dhcp6.js';
 import { NaiveGroups, reportOf } from './naive-groups.js';
 import {
@@ -57,11 +58,13 @@ export class NaiveForwarder {
 	readonly book: NaiveBook;
 	readonly #groups = new NaiveGroups();
 	readonly #topology: Topology;
+	readonly #claimable: NaiveClaimable;
 	readonly #router: NaiveRouter;
 
 	constructor(topology: Topology) {
 		this.#topology = topology;
 		this.#router = new NaiveRouter(topology);
+		this.#claimable = new NaiveClaimable(topology);
 		this.book = new NaiveBook(topology.quota);
 		for (const { address, edge, origin } of topology.addresses) {
 			if (origin === 'host') this.book.take(hex(octets(address)), edge, 'host');
@@ -76,7 +79,7 @@ export class NaiveForwarder {
 		const first = this.#decide(ingress, frame, partial);
 		let decision = first;
 		for (let claims = 0; typeof decision === 'object' && 'claim' in decision; claims++) {
-			const refusal = claims < 2 ? this.book.claim(ingress, decision.claim) : 'ip-spoof';
+			const refusal = claims < 2 ? this.#claim(ingress, decision.claim) : 'ip-spoof';
 			decision = refusal === '' ? this.#decide(ingress, frame, partial) : { drop: refusal };
 		}
 		if (decision === 'dhcp') decision = this.#goOn(ingress, frame);
@@ -91,6 +94,10 @@ export class NaiveForwarder {
 					? 'slow: resolve'
 					: nameOf(decision);
 		return { verdict: nameOf(first), final, out };
+	}
+
+	#claim(edge: number, address: string): string {
+		return this.#claimable.refusal(edge, address) || this.book.claim(edge, address);
 	}
 
 	#decide(ingress: number, frame: Uint8Array, partial: boolean): Decision {
@@ -438,6 +445,7 @@ export class NaiveForwarder {
 	#notice(decision: Decision, ingress: number, frame: Uint8Array): void {
 		const parsed = parse(frame);
 		if (decision === 'conflict') this.#contest((parsed as ArpPacket).sender);
+		if (decision === 'fan out' && ingress === WIRE) this.#claimable.heard(frame, parsed);
 		const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
 		if (decision !== 'fan out' || ingress !== WIRE || nd?.type !== 136) return;
 		const claimant = nd.linkLayer?.mac ?? parsed.link.source;

@@ -144,9 +144,13 @@ export class FrameThreads extends EventEmitter<{
 		return this.#request({ kind: 'host-addresses', addresses });
 	}
 
-	/** No guest may claim these. */
-	setGateways(addresses: string[]): Promise<void> {
-		return this.#request({ kind: 'gateways', addresses });
+	/**
+	 * What the host knows of the LAN: no guest may claim a gateway's address, or one outside of the prefixes
+	 * (`192.0.2.0/24`). Of a family that has none, any may be claimed.
+	 */
+	async setNetwork(gateways: string[], prefixes: string[]): Promise<void> {
+		await this.#request({ kind: 'gateways', addresses: gateways });
+		await this.#request({ kind: 'prefixes', prefixes });
 	}
 
 	/** Gives back what a slave had learned, or been leased until `expires` (milliseconds since 1970), if it is still free. */

@@ -1,6 +1,10 @@
-/** The gateways that the host's routes through a master lead to, followed as they change. */
+/**
+ * What the host's routes through a master say about the LAN, followed as they change: the gateways on it, and the
+ * prefixes that are on it.
+ */
 import type { LinkMonitor, LinkMonitorEvents } from '../../sys/netlink/monitor.js';
-import { listRoutes, type Route } from '../../sys/netlink/route.js';
+import { listRoutes, type Route, RTN_UNICAST } from '../../sys/netlink/route.js';
+import { isLinkLocal } from './source-address.js';
 
 /** A routing daemon changes routes by the thousand: they are listed again once it is through, ms. */
 const SETTLE_MS = 50;
@@ -8,12 +12,16 @@ const SETTLE_MS = 50;
 export class Gateways {
 	readonly #ifindex: number;
 	readonly #monitor: LinkMonitor;
-	readonly #changed: (addresses: string[]) => void;
+	readonly #changed: (addresses: string[], prefixes: string[]) => void;
 	#timer: NodeJS.Timeout | undefined;
 	#said = '';
 
 	/** @param changed is told of all of them, at once and whenever they are others. */
-	constructor(ifindex: number, monitor: LinkMonitor, changed: (addresses: string[]) => void) {
+	constructor(
+		ifindex: number,
+		monitor: LinkMonitor,
+		changed: (addresses: string[], prefixes: string[]) => void,
+	) {
 		this.#ifindex = ifindex;
 		this.#monitor = monitor;
 		this.#changed = changed;
@@ -34,20 +42,23 @@ export class Gateways {
 
 	readonly #look = (): void => {
 		this.#timer = undefined;
-		const addresses = [
-			...new Set(
-				listRoutes()
-					.filter(route => this.#isOurs(route))
-					.map(({ gateway }) => gateway as string),
-			),
-		];
-		const said = addresses.sort().join();
+		const routes = listRoutes().filter(route => this.#isOurs(route));
+		const addresses = new Set(routes.flatMap(({ gateway }) => gateway ?? []));
+		const prefixes = new Set(routes.filter(isOnLink).map(({ dst }) => dst));
+		const said = [...[...addresses].sort(), '', ...[...prefixes].sort()].join();
 		if (said === this.#said) return;
 		this.#said = said;
-		this.#changed(addresses);
+		this.#changed([...addresses].sort(), [...prefixes].sort());
 	};
 
-	#isOurs({ ifindex, gateway }: Route): boolean {
-		return ifindex === this.#ifindex && gateway !== undefined;
+	#isOurs({ ifindex, type }: Route): boolean {
+		return ifindex === this.#ifindex && type === RTN_UNICAST;
 	}
+}
+
+/** No single host, nothing that holds for every link (fe80::/64), and not the whole world without a gateway. */
+function isOnLink({ family, dst, gateway }: Route): boolean {
+	const [address = '', length] = dst.split('/');
+	const bits = Number(length);
+	return gateway === undefined && bits > 0 && bits < (family === 'inet' ? 32 : 128) && !isLinkLocal(address);
 }

@@ -18,7 +18,7 @@ import { monotonicMs } from '../../sys/clock.js';
 import { clearEvent, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
-import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../../wire/ethernet.js';
+import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4, isGroupDestination } from '../../wire/ethernet.js';
 import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
 import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
 import { AddressTable } from '../address-table.js';
@@ -207,8 +207,12 @@ export class Forwarder {
 			? decide(this.#state, ring, ingress)
 			: DROP_LIMIT_TX;
 		if (verdict < 0) (counters[entry + DROPS - verdict] as number)++;
-		else if (verdict < EDGES_MAX) this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
-		else if (verdict === IGNORE) {
+		else if (verdict < EDGES_MAX) {
+			// ARP requests and solicitations have one receiver here, but on the wire everybody hears them.
+			if (isGroupDestination(ring.region.frame, ring.at) && !this.#state.limits.slow.take(ingress, 1))
+				(counters[entry + DROPS - DROP_SLOW_BUDGET] as number)++;
+			else this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
+		} else if (verdict === IGNORE) {
 			(counters[entry + IGNORED] as number)++;
 			(counters[entry + IGNORED_BYTES] as number) += length;
 		} else this.#enqueue(ring, ingress);

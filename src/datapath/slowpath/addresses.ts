@@ -91,6 +91,12 @@ export class Addresses {
 		if (this.#book.holderOf(address)?.edge === edge) this.#book.release(address);
 	}
 
+	/** Takes an address from whoever has merely learned it, and is not that slave. */
+	takeBack(edge: number, address: string): void {
+		const holder = this.#book.holderOf(address);
+		if (holder?.origin === 'learned' && holder.edge !== edge) this.#book.release(address);
+	}
+
 	releaseAll(edge: number): void {
 		this.#announcer.setLive(edge, false);
 		this.#book.releaseAll(edge);

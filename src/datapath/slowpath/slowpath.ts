@@ -40,6 +40,7 @@ import {
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
+import { Claimable, linkLocalOf } from './claimable.js';
 import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { GroupKeeper } from './group-keeper.js';
@@ -88,6 +89,7 @@ export class SlowPath {
 	readonly #dhcp: Dhcp;
 	readonly #keeper: GroupKeeper;
 	readonly #routed: Routed;
+	readonly #claimable = new Claimable();
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -176,6 +178,9 @@ export class SlowPath {
 			case 'foreign':
 				this.#addresses.setForeign(command.address, command.until);
 				return undefined;
+			case 'prefixes':
+				this.#claimable.setPrefixes(command.prefixes);
+				return undefined;
 			case 'live':
 				this.#addresses.setLive(command.edge, command.live);
 				return undefined;
@@ -230,6 +235,8 @@ export class SlowPath {
 			this.#routed.forget(change.edge);
 		}
 		if (change.kind === 'slave-added') this.#keeper.open(change.edge);
+		// Whoever was here before and has taken the address that the newcomer will make of its MAC gives it back.
+		if (change.kind === 'slave-added') this.#addresses.takeBack(change.edge, linkLocalOf(change.mac));
 		const { masterHigh, masterLow } = this.#state;
 		this.#options.change(change);
 		this.#settle(change);
@@ -241,6 +248,15 @@ export class SlowPath {
 	#claim(frame: DataView, at: number, ingress: number): number {
 		const address = claimedAddress(this.#state, frame, at, ingress);
 		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
+		const refusal = this.#claimable.refusal(
+			this.#state,
+			frame,
+			address,
+			family,
+			ingress,
+			this.#options.now(),
+		);
+		if (refusal !== GRANTED) return refusal;
 		const detecting = address !== sourceAddress(frame, at);
 		const budget = this.#state.limits.learn;
 		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
@@ -304,6 +320,7 @@ export class SlowPath {
 		if (!isRouterAdvertisement(frame, at)) {
 			this.#copyTo(region, count, at, length);
 		} else {
+			if (ingress === EDGE_WIRE) this.#claimable.advertised(frame, at, this.#options.now());
 			this.#copyTo(region, count, at, length, 1);
 			this.#sink.flush();
 			clearAutonomous(frame, at);

@@ -145,6 +145,11 @@ export const dropTexts: Record<DropReason, DropText> = {
 		remedy:
 			'If it may change addresses that fast: ipvtap set NAME --limit learn=RATE; or give it the address: --ip +ADDRESS.',
 	},
+	'off-link': {
+		means:
+			'its source is no address of the LAN that the master is on, so that nobody can claim it by using it',
+		remedy: "If it is the guest's: ipvtap set NAME --ip +ADDRESS.",
+	},
 	'not-routed': {
 		means: 'it is for a group, or a broadcast address, and in l3 and l3s only unicast crosses',
 		remedy: 'For one slave: ipvtap set MASTER --multicast-slave NAME; for all: --mode l2.',

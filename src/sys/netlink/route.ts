@@ -154,5 +154,5 @@ function rtmsg(
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
-const RTN_UNICAST = 1;
+export const RTN_UNICAST = 1;
 const RT_SCOPE_NOWHERE = 255;

@@ -28,7 +28,10 @@ export interface Outcome {
 	drops: Record<string, number>;
 }
 
-export async function books(site: Site, guest: Guest): Promise<Books> {
+export async function books(
+	site: Pick<Site, 'product' | 'host'>,
+	guest: Pick<Guest, 'name' | 'slave'>,
+): Promise<Books> {
 	const read = async (): Promise<Books> => {
 		const { masters, slaves } = await call<Statistics>(site.product.socket, 'GET', '/v1/stats');
 		const stats = slaves.find(({ name }) => name === guest.name)!.stats;

@@ -60,6 +60,7 @@ const conversations: readonly string[] = [
 	'address-quota',
 	'gateway-address',
 	'duplicate-address',
+	'off-link',
 ];
 
 /** Frames as text, so that a difference can be read. */
