@@ -5,6 +5,7 @@
  */
 import type { Circumstances } from './circumstances.js';
 import type { Disagreement } from './judgement.js';
+import { routedDifferences } from './routed-differences.js';
 
 export interface Difference {
 	/** Why ours is better, for the table. */
@@ -75,17 +76,6 @@ const unicast: Difference[] = [
 		why: '`--no-host` means that guests and host are strangers.',
 		explains: (_, { from, noHost, verdict }) =>
 			from === 'guest' && noHost && dropped(verdict, 'unknown-destination'),
-	},
-	{
-		why: "A frame for somebody else's MAC, seen because the master is promiscuous for another reason, is not for us.",
-		explains: ({ role, by }, { from, verdict, groupMac, toMaster, class: room }) =>
-			from === 'wire' &&
-			verdict === 'ignore' &&
-			room !== 'malformed' &&
-			!groupMac &&
-			!toMaster &&
-			role === 'guest' &&
-			by === 'kernel',
 	},
 ];
 
@@ -194,6 +184,17 @@ const flags: Difference[] = [
 
 const wire: Difference[] = [
 	{
+		why: "A frame for somebody else's MAC, seen because the master is promiscuous for another reason, is not for us.",
+		explains: ({ role, by }, { from, verdict, groupMac, toMaster, class: room }) =>
+			from === 'wire' &&
+			verdict === 'ignore' &&
+			room !== 'malformed' &&
+			!groupMac &&
+			!toMaster &&
+			role === 'guest' &&
+			by === 'kernel',
+	},
+	{
 		why: 'Our own frame, sent back by a switch or an access point: delivered again it would be a duplicate, or an address that seems taken.',
 		explains: (_, { verdict }) => dropped(verdict, 'reflected'),
 	},
@@ -236,13 +237,16 @@ const host: Difference[] = [
 
 export const differences: readonly Difference[] = [
 	...senders,
-	...unicast,
-	...resolution,
-	...groups,
-	...flags,
+	...[...unicast, ...resolution, ...groups, ...flags].map(onLink),
 	...wire,
 	...host,
+	...routedDifferences,
 ];
+
+/** As it is where guests are on the master's link. */
+function onLink({ why, explains }: Difference): Difference {
+	return { why, explains: (place, where) => where.mode === 'l2' && explains(place, where) };
+}
 
 function dropped(verdict: string, ...reasons: readonly string[]): boolean {
 	return reasons.some(reason => verdict === `drop: ${reason}`);

@@ -1,9 +1,10 @@
 /** What the kernel decided about a case beside what we do, and in which places they differ. */
 import type { Place } from '../cases/case.js';
+import { onward } from '../cases/routed.js';
 import { slaves } from '../helpers/world.js';
 import type { Asked } from './l3-cases.js';
 import { withOneMac } from './one-mac.js';
-import { comparedModes, ours } from './ours.js';
+import { isOurs, ours } from './ours.js';
 import type { Departure, Observation } from './plan.js';
 import type { Question } from './questions.js';
 
@@ -23,15 +24,15 @@ export interface Disagreement {
 	place: Place;
 	/** `guest`: another than the sender. */
 	role: 'wire' | 'host' | 'sender' | 'guest';
-	by: 'kernel' | 'ours' | 'both';
+	/** `hop`: both, and all that differs is that ours has passed a router. */
+	by: 'kernel' | 'ours' | 'both' | 'hop';
 }
 
 export function judge(question: Question, observation: Observation): Judgement {
 	const kernel = typeof observation === 'string' ? [] : observation;
 	const { kind, one, aside } = question;
-	if (aside || !comparedModes.includes(kind.mode))
-		return { question, kernel, ours: undefined, verdict: '', disagreements: [] };
-	const { verdict, out } = ours(one);
+	if (aside || !isOurs(kind)) return { question, kernel, ours: undefined, verdict: '', disagreements: [] };
+	const { verdict, out } = ours(one, kind.mode);
 	// A lease is a conversation, of which a case is but the first word; and the kernel takes no part in it.
 	const disagreements = verdict === 'dhcp' ? [] : disagreementsOf(one, kernel, out);
 	return { question, kernel, ours: out, verdict, disagreements };
@@ -47,10 +48,8 @@ function disagreementsOf(
 	);
 	const places: readonly Place[] = ['wire', 'host', ...slaves.map(({ name }) => name)];
 	return places.flatMap(place => {
-		const [theirs, own] = [framesFor(place, kernel), framesFor(place, alike)];
-		if (theirs.join() === own.join() || isSameCount(theirs, own)) return [];
-		const by = own.length === 0 ? 'kernel' : theirs.length === 0 ? 'ours' : 'both';
-		return [{ place, role: roleOf(place, from), by }];
+		const by = differing(framesFor(place, kernel), framesFor(place, alike));
+		return by === undefined ? [] : [{ place, role: roleOf(place, from), by }];
 	});
 }
 
@@ -66,9 +65,39 @@ function framesFor(place: Place, departures: readonly Departure[]): string[] {
 		.sort();
 }
 
-/** Packets whose frame nobody has seen can only be counted. */
-function isSameCount(theirs: readonly string[], own: readonly string[]): boolean {
-	return theirs.length > 0 && theirs.length === own.length && theirs.every(frame => frame === '');
+/** Who sends something that the other doesn't, or undefined if nobody does. */
+function differing(theirs: readonly string[], own: readonly string[]): Disagreement['by'] | undefined {
+	if (areSame(theirs, own)) return;
+	if (own.length === 0) return 'kernel';
+	if (theirs.length === 0) return 'ours';
+	return areSame(theirs.map(routed), own) ? 'hop' : 'both';
+}
+
+function areSame(theirs: readonly string[], own: readonly string[]): boolean {
+	return theirs.length === own.length && theirs.every((frame, index) => isSame(frame, own[index] ?? ''));
+}
+
+/** What the kernel's driver routes to the host itself has come by `lo`: without MACs. */
+function isSame(theirs: string, own: string): boolean {
+	return (
+		theirs === own || (theirs.startsWith(noMacs) && theirs.slice(noMacs.length) === own.slice(noMacs.length))
+	);
+}
+
+const noMacs = '00'.repeat(12);
+
+/** The kernel's frame as a router would have sent it on, to where the kernel sends it. */
+function routed(frame: string): string {
+	const bytes = Buffer.from(frame, 'hex');
+	return isIp(bytes) ? Buffer.from(onward(bytes, macAt(frame))).toString('hex') : frame;
+}
+
+function isIp(bytes: Buffer): boolean {
+	return bytes.length >= 34 && [0x0800, 0x86dd].includes(bytes.readUInt16BE(12));
+}
+
+function macAt(frame: string): string {
+	return frame.slice(0, 12).replace(/..(?!$)/g, '$&:');
 }
 
 function roleOf(place: Place, from: Place): Disagreement['role'] {

@@ -4,14 +4,16 @@ import { masterDropFilter } from '../../src/datapath/filter/programs.js';
 import { EDGE_HOST, EDGE_WIRE, verdictName } from '../../src/datapath/verdict.js';
 import type { Place } from '../cases/case.js';
 import { load } from '../helpers/classic-bpf-machine.js';
-import { PurePort } from '../helpers/pure-port.js';
-import { addressesOf, slaves, standardTopology } from '../helpers/world.js';
-import type { Mode } from './configurations.js';
+import { PurePort, type Topology } from '../helpers/pure-port.js';
+import { addressesOf, gateway, slaves, standardTopology } from '../helpers/world.js';
+import type { Kind, Mode } from './configurations.js';
 import type { Asked } from './l3-cases.js';
 import type { Departure } from './plan.js';
 
-/** The modes in which we have a verdict to compare. */
-export const comparedModes: readonly Mode[] = ['l2'];
+/** Whether we have the kind of port too: `vepa` has no sense where the host's stack decides (docs/modes.md). */
+export function isOurs({ mode, flag }: Kind): boolean {
+	return mode !== 'l3s' || flag !== 'vepa';
+}
 
 export interface Ours {
 	/** What the fast path says, in the decision table's words. */
@@ -20,18 +22,30 @@ export interface Ours {
 	out: Departure[];
 }
 
-export function ours({ flag = 'bridge', noHost, from, frame }: Asked): Ours {
-	const port = new PurePort(standardTopology(flag, !noHost));
+export function ours({ flag = 'bridge', noHost, from, frame }: Asked, mode: Mode): Ours {
+	const port = new PurePort({ ...standardTopology(flag, !noHost, mode), routes });
 	try {
 		const { verdict, out } = port.receive(edgeOf(from), frame);
 		const departures = out.map(one => ({ to: placeOf(one.edge), frame: hex(one.frame) }));
+		// In l3s what is for the guests is left to the host, and so nothing shields it.
 		const host: Departure[] =
-			from === 'wire' && passesShield(frame) ? [{ to: 'host', frame: hex(untagged(frame)) }] : [];
+			from === 'wire' && (mode === 'l3s' || passesShield(frame))
+				? [{ to: 'host', frame: hex(untagged(frame)) }]
+				: [];
 		return { verdict: inTableWords(verdict), out: [...departures, ...host] };
 	} finally {
 		port.close();
 	}
 }
+
+/** As the kernel's host has them (configurations.ts): its own networks, and a router for the rest. */
+const routes: NonNullable<Topology['routes']> = [
+	{ prefix: '192.0.2.0/24', hop: { to: 'wire' } },
+	{ prefix: '192.0.2.255/32', hop: { to: 'not-routed' } },
+	{ prefix: '2001:db8:1::/64', hop: { to: 'wire' } },
+	{ prefix: '0.0.0.0/0', hop: { to: 'wire', gateway: gateway.ipv4 } },
+	{ prefix: '::/0', hop: { to: 'wire', gateway: gateway.ipv6 } },
+];
 
 function inTableWords(verdict: string): string {
 	const slave = slaves.find(({ edge }) => verdictName(edge) === verdict);

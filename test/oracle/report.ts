@@ -55,7 +55,9 @@ function complaint(
 	const what =
 		by === 'both'
 			? `${place} gets other bytes`
-			: `only ${by === 'ours' ? 'ours' : "the kernel's"} goes to ${place}`;
+			: by === 'hop'
+				? `${place} gets ours a hop later`
+				: `only ${by === 'ours' ? 'ours' : "the kernel's"} goes to ${place}`;
 	const known = explanations.map(({ why }) => `\n    ${why}`).join('');
 	return `${question.class}: ${name} (from ${from}): ${what}; kernel: ${receivers(kernel)}; ours: ${receivers(ours)} (${verdict}); explained ${explanations.length} times${known}`;
 }

@@ -23,9 +23,11 @@ export function table(kernel: string, all: readonly Explained[]): string {
 		),
 		...classes.flatMap(name => section(name, compared, asides)),
 		...unknownSection(compared),
-		...routedSection(alone.filter(({ judgement }) => judgement.question.kind.mode !== 'l2')),
+		...aloneSection(alone.filter(({ judgement }) => judgement.question.kind.driver !== 'macvtap')),
 	].join('\n\n');
 }
+
+const heads = ['from', 'case', 'kernel', 'ours', 'why ours is better'];
 
 const titles: Readonly<Record<string, string>> = {
 	ipv4: 'Unicast IPv4',
@@ -65,6 +67,7 @@ function section(
 	if (members.length === 0) return [];
 	const unflagged = new Set(different.filter(isUnflagged).map(one => waysOf(one).join('\n')));
 	const isTold = (one: Explained): boolean => !isUnflagged(one) && unflagged.has(waysOf(one).join('\n'));
+	const hasMacvtap = members.some(({ judgement }) => asides.has(judgement.question.one));
 	const rows = grouped(
 		members.filter(one => !isTold(one)),
 		waysOf,
@@ -74,12 +77,13 @@ function section(
 		kernel,
 		ours,
 		why,
-		macvtapWords(group, asides),
+		...(hasMacvtap ? [macvtapWords(group, asides)] : []),
 	]);
 	const told = members.filter(isTold);
 	return [
 		`### ${titles[name] ?? name}`,
-		markdown(['from', 'case', 'kernel', 'ours', 'why ours is better', '`macvtap`'], rows),
+		...(routedWords[name] === undefined ? [] : [routedWords[name]]),
+		markdown([...heads, ...(hasMacvtap ? ['`macvtap`'] : [])], rows),
 		...(told.length === 0 ? [] : [`As with \`bridge\` above, and for the same reasons: ${names(told)}.`]),
 	];
 }
@@ -124,28 +128,43 @@ function unknownSection(compared: readonly Explained[]): string[] {
 }
 
 /** Where there is nothing to compare, the kernel's verdicts stand alone. */
-function routedSection(all: readonly Explained[]): string[] {
-	const kindOf = ({ question: { kind } }: Judgement): string => `\`${kind.driver}\` in \`${kind.mode}\``;
-	const kinds = [...new Set(all.map(({ judgement }) => kindOf(judgement)))];
-	const first = all.filter(({ judgement }) => kindOf(judgement) === kinds[0]);
-	const rows = grouped(first, ({ judgement }) => [
-		judgement.question.kind.flag,
-		side(judgement),
-		...kinds.map(kind => {
-			const same = all.find(
-				other => other.judgement.question.one === judgement.question.one && kindOf(other.judgement) === kind,
-			);
-			return same === undefined ? '' : receivers(same.judgement, same.judgement.kernel);
-		}),
-	]).map(([[flag = '', from = '', ...verdicts], group]) => [flag, from, names(group), ...verdicts]);
-	return rows.length === 0
-		? []
-		: ["### The kernel's routed modes", routedWords, markdown(['flag', 'from', 'case', ...kinds], rows)];
+function aloneSection(all: readonly Explained[]): string[] {
+	const rows = grouped(all, ({ judgement }) => {
+		const { driver, mode, flag } = judgement.question.kind;
+		return [
+			`\`${driver}\``,
+			`\`${mode}\``,
+			`\`${flag}\``,
+			side(judgement),
+			receivers(judgement, judgement.kernel),
+		];
+	}).map(([[driver = '', mode = '', flag = '', from = '', kernel = ''], group]) => [
+		driver,
+		mode,
+		flag,
+		from,
+		names(group),
+		kernel,
+	]);
+	return [
+		'### The kernel alone',
+		aloneWords,
+		markdown(['driver', 'mode', 'flag', 'from', 'case', 'kernel'], rows),
+	];
 }
 
-const routedWords = `In \`l3s\`, what the wire sends to a guest passes the host's stack first, and is delivered inside of it: to \`ipvlan\` behind
-the host's filters (\`host, one guest\`), to \`ipvtap\` not at all, since nothing ever comes to its TAP. \`macvtap\` has no
-routed mode.`;
+const routedWords: Readonly<Record<string, string>> = {
+	l3: `A case counts as alike if the bytes are. Where ours is only a hop older, the reason is the hop limit. What the kernel routes
+to its host comes there without MACs, and is compared behind them.`,
+	l3s: `Compared with \`ipvlan\`, whose guests are namespaces, since a TAP of the kernel's gets nothing from the wire in this mode
+(below). Ours ends at the host slave or on the master: what the host's own stack makes of it there is the kernel's
+forwarding as ever, for the integration tests to see.`,
+};
+
+const aloneWords = `\`ipvtap\` in \`l3s\` is of no use: what the wire sends to a guest is to be delivered inside of the host's stack, and never comes
+to a TAP. \`l3s\` with \`vepa\` doesn't exist with ours. \`macvtap\` has no routed mode. The decision table's own cases of
+\`l3\` and \`l3s\` are not put to the kernel: they are about routes that lead nowhere, ICMP errors, learning and the
+multicast slave, none of which its driver knows, and the host's forwarding, which the integration tests see.`;
 
 /** Ours has a conversation where the kernel has frames. */
 function isUnknown({ judgement }: Explained): boolean {
@@ -164,6 +183,7 @@ function ownWords(judgement: Judgement): string {
 		const reason = `\`${verdict.slice('drop: '.length)}\``;
 		return words === 'nobody' ? `dropped: ${reason}` : `${words}; dropped: ${reason}`;
 	}
+	if (verdict.startsWith('refuse: ')) return `${words}: an ICMP error`;
 	return verdict === 'answer' ? `${words}: an answer` : words;
 }
 
