@@ -9,6 +9,7 @@ import type { RxFilter, Wanted } from './groups.js';
 import type { EdgeLimits } from './limits.js';
 import type { FlagName, ModeName, PermissionName } from './port-state.js';
 import type { Hop } from './routing/routing.js';
+import type { Heard } from './slowpath/claimable.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
 export type StateChange =
@@ -54,6 +55,8 @@ export type Command =
 	| { id: number; kind: 'gateways'; addresses: string[] }
 	/** What is on the link as the host's routes have it: a guest may claim no address outside. */
 	| { id: number; kind: 'prefixes'; prefixes: string[] }
+	/** What an earlier slow path had heard of routers. */
+	| { id: number; kind: 'routers-heard'; heard: Heard }
 	/** Whether the slave's TAP has somebody behind it. */
 	| { id: number; kind: 'live'; edge: number; live: boolean }
 	/** The master's link is back: announce every address. */
@@ -90,7 +93,9 @@ export type Report =
 	/** Frames wait for this next hop on the master: the kernel is to find out its MAC. */
 	| { kind: 'resolve'; address: string }
 	/** Nobody here can claim the address `until` then: the counterpart of the command. */
-	| { kind: 'foreign'; address: string; until: number };
+	| { kind: 'foreign'; address: string; until: number }
+	/** Routers have said something new of themselves and of what is on the link. */
+	| { kind: 'routers-heard'; heard: Heard };
 
 /** From the slow path to the forwarder. */
 export type ForwarderMessage =

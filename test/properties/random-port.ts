@@ -73,7 +73,7 @@ const unicast6 = [
 	'fe80::11',
 	// Made of the MACs of two guests.
 	'fe80::5054:ff:fe00:12',
-	'2001:db8:1::5054:ff:fe00:13',
+	'2001:db8:1:0:5054:ff:fe00:13',
 	'2001:db8:1::1',
 	'2001:db8:1::11',
 	'2001:db8:1::12',

@@ -117,7 +117,7 @@ function foretells(port: PurePort, traced: TracedPort, from: number, frame: Uint
 		// And the book may refuse the source before anybody looks at what is advertised.
 		const refused = has('claim', 'refused');
 		expect(
-			stolen === spoof || (spoof ? chases : refused),
+			stolen === spoof || (spoof ? chases || refused : refused),
 			stolen ? 'what is not its own passed' : 'a spoof without a reason',
 		);
 	}

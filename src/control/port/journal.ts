@@ -32,6 +32,7 @@ export class Journal {
 	heard(report: Report): void {
 		// What guests say of their groups, they say to the slow path alone.
 		if (report.kind === 'groups') this.#holds(`groups ${report.edge}`, report);
+		if (report.kind === 'routers-heard') this.#holds('routers-heard', report);
 		if (report.kind === 'foreign') this.#holds(`foreign ${report.address}`, report);
 		if (report.kind !== 'address') return;
 		// As the book keeps them: an address that is renewed is the newest again.
@@ -94,7 +95,7 @@ export class Journal {
 }
 
 /** What these name can't be claimed; who had it before keeps it. */
-const forbidding: ReadonlySet<string> = new Set(['gateways', 'foreign']);
+const forbidding: ReadonlySet<string> = new Set(['gateways', 'prefixes', 'routers-heard', 'foreign']);
 
 /** These do something once; those about addresses come back as reports. */
 const momentary: ReadonlySet<string> = new Set([

@@ -32,6 +32,12 @@ const DROP_IP_SPOOF = drop('ip-spoof');
 const DROP_GATEWAY = drop('gateway-address');
 const DROP_OFF_LINK = drop('off-link');
 
+export interface Heard {
+	/** `fe80::1/128`, and until when that holds, milliseconds since 1970. */
+	routers: { prefix: string; until: number }[];
+	prefixes: { prefix: string; until: number }[];
+}
+
 interface Prefix {
 	bytes: Uint8Array;
 	length: number;
@@ -56,6 +62,17 @@ export class Claimable {
 				until: Number.POSITIVE_INFINITY,
 			};
 		});
+	}
+
+	/** What routers have said, for another to be brought to the same state. */
+	get heard(): Heard {
+		return { routers: this.#routers.map(inWords), prefixes: this.#advertised.map(inWords) };
+	}
+
+	/** In place of what was heard before. */
+	setHeard({ routers, prefixes }: Heard): void {
+		this.#routers = routers.map(fromWords);
+		this.#advertised = prefixes.map(fromWords);
 	}
 
 	/** Takes note of a router advertisement from the wire, whose options are known to be whole (RFC 4861, 4.2). */
@@ -117,6 +134,15 @@ const PREFIX_LIFETIME = 4;
 const PREFIX = 16;
 /** 169.254/16 (RFC 3927). */
 const IPV4_LINK_LOCAL = 0xa9fe;
+
+function inWords({ bytes, length, until }: Prefix): { prefix: string; until: number } {
+	return { prefix: `${addressText(new DataView(bytes.buffer), 0, 6)}/${length}`, until };
+}
+
+function fromWords({ prefix, until }: { prefix: string; until: number }): Prefix {
+	const [address = '', length] = prefix.split('/');
+	return { bytes: new Uint8Array(keyOf(address).bytes.buffer), length: Number(length), until };
+}
 
 /** With the one that has been heard of anew, and without it if it says that its time is over. */
 function noted(

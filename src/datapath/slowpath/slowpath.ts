@@ -40,7 +40,7 @@ import {
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
-import { Claimable, linkLocalOf } from './claimable.js';
+import { Claimable, type Heard, linkLocalOf } from './claimable.js';
 import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { GroupKeeper } from './group-keeper.js';
@@ -178,6 +178,9 @@ export class SlowPath {
 			case 'foreign':
 				this.#addresses.setForeign(command.address, command.until);
 				return undefined;
+			case 'routers-heard':
+				this.#claimable.setHeard(command.heard);
+				return undefined;
 			case 'prefixes':
 				this.#claimable.setPrefixes(command.prefixes);
 				return undefined;
@@ -262,6 +265,15 @@ export class SlowPath {
 		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
 	}
 
+	#hearRouter(frame: DataView, at: number): void {
+		const now = this.#options.now();
+		const before = JSON.stringify(roughly(this.#claimable.heard));
+		this.#claimable.advertised(frame, at, now);
+		const { heard } = this.#claimable;
+		// A router says the same every few seconds, and a hostile one as often as it can.
+		if (JSON.stringify(roughly(heard)) !== before) this.#options.report({ kind: 'routers-heard', heard });
+	}
+
 	#answer(frame: DataView, at: number, ingress: number): void {
 		const length = writeAnswer(this.#state, frame, at, this.#own.frame, OWN_AT);
 		this.#send(length, ingress);
@@ -320,7 +332,7 @@ export class SlowPath {
 		if (!isRouterAdvertisement(frame, at)) {
 			this.#copyTo(region, count, at, length);
 		} else {
-			if (ingress === EDGE_WIRE) this.#claimable.advertised(frame, at, this.#options.now());
+			if (ingress === EDGE_WIRE) this.#hearRouter(frame, at);
 			this.#copyTo(region, count, at, length, 1);
 			this.#sink.flush();
 			clearAutonomous(frame, at);
@@ -359,3 +371,8 @@ export class SlowPath {
 
 /** Where our own frames lie: behind room for a virtio header. */
 const OWN_AT = 32;
+
+/** To the second: what is shorter is nobody's business but the clock's. */
+function roughly({ routers, prefixes }: Heard): unknown {
+	return [...routers, ...prefixes].map(({ prefix, until }) => [prefix, Math.round(until / 1000)]);
+}
