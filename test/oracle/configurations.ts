@@ -132,6 +132,9 @@ table inet silence {
 		type filter hook output priority 0; policy accept;
 		meta l4proto igmp drop
 		icmpv6 type { 131, 132, 133, 143 } drop
+		# Errors: how many there are is a matter of time (icmp_ratelimit), and so none is a verdict.
+		icmp type { 3, 11 } drop
+		icmpv6 type { 1, 3 } drop
 	}
 }
 `;

@@ -86,14 +86,18 @@ function isSame(theirs: string, own: string): boolean {
 
 const noMacs = '00'.repeat(12);
 
-/** The kernel's frame as a router would have sent it on, to where the kernel sends it. */
+/** The kernel's frame as a router would have sent it on, to where the kernel sends it; itself where none would. */
 function routed(frame: string): string {
 	const bytes = Buffer.from(frame, 'hex');
-	return isIp(bytes) ? Buffer.from(onward(bytes, macAt(frame))).toString('hex') : frame;
+	return isIp(bytes) && hopsOf(bytes) > 1 ? Buffer.from(onward(bytes, macAt(frame))).toString('hex') : frame;
 }
 
 function isIp(bytes: Buffer): boolean {
 	return bytes.length >= 34 && [0x0800, 0x86dd].includes(bytes.readUInt16BE(12));
+}
+
+function hopsOf(bytes: Buffer): number {
+	return bytes[bytes.readUInt16BE(12) === 0x0800 ? 22 : 21] ?? 0;
 }
 
 function macAt(frame: string): string {

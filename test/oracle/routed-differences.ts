@@ -5,11 +5,13 @@ import type { Difference } from './differences.js';
 const questions: Difference[] = [
 	{
 		why: 'Guests are on Ethernet, so they ask, and are answered: for everybody, with the MAC that leads everywhere. The kernel has no ARP in these modes, or lets a guest answer for itself.',
-		explains: (_, { from, verdict }) => from === 'guest' && verdict === 'answer',
+		explains: ({ role, by }, { from, verdict }) =>
+			from === 'guest' && verdict === 'answer' && by === (role === 'sender' ? 'ours' : 'kernel'),
 	},
 	{
 		why: "The LAN's question about a guest is answered, and no machine there needs a route; the kernel's guest, or nobody, hears it.",
-		explains: (_, { from, verdict }) => from === 'wire' && verdict === 'answer',
+		explains: ({ role, by }, { from, verdict }) =>
+			from === 'wire' && verdict === 'answer' && by === (role === 'guest' ? 'kernel' : 'ours'),
 	},
 	{
 		why: "Since ipvtap answers for everybody, replies and announcements are nobody's to hear. The kernel hands a guest's own announcement back to it, which looks like a duplicate address.",
@@ -49,7 +51,8 @@ const router: Difference[] = [
 	},
 	{
 		why: 'A packet at the end of its hops goes no further, and its sender is told: so does traceroute see the host.',
-		explains: (_, { verdict }) => verdict === 'refuse: ttl-exceeded',
+		explains: ({ role, by }, { mode, verdict }) =>
+			mode === 'l3' && verdict === 'refuse: ttl-exceeded' && by === (role === 'sender' ? 'ours' : 'kernel'),
 	},
 	{
 		why: 'A damaged header stays recognizable, for the next hop to refuse; the kernel gives it a right checksum.',
@@ -100,8 +103,11 @@ const groups: Difference[] = [
 const byHost: Difference[] = [
 	{
 		why: "All that guests send passes the host's forward chain, to each other too, and its routing sends it on. The kernel's goes past that chain: as output, or from guest to guest past everything.",
-		explains: ({ by }, { mode, from, verdict }) =>
-			mode === 'l3s' && from === 'guest' && verdict === 'host' && by !== 'both' && by !== 'hop',
+		explains: ({ role, by }, { mode, from, verdict }) =>
+			mode === 'l3s' &&
+			from === 'guest' &&
+			verdict === 'host' &&
+			by === (role === 'host' ? 'ours' : 'kernel'),
 	},
 	{
 		why: "What is for a guest is for the host to forward, whose forward chain sees both directions; the kernel delivers it behind the input chain, as if it were the host's own.",

@@ -163,8 +163,9 @@ forwarding as ever, for the integration tests to see.`,
 
 const aloneWords = `\`ipvtap\` in \`l3s\` is of no use: what the wire sends to a guest is to be delivered inside of the host's stack, and never comes
 to a TAP. \`l3s\` with \`vepa\` doesn't exist with ours. \`macvtap\` has no routed mode. The decision table's own cases of
-\`l3\` and \`l3s\` are not put to the kernel: they are about routes that lead nowhere, ICMP errors, learning and the
-multicast slave, none of which its driver knows, and the host's forwarding, which the integration tests see.`;
+\`l3\` and \`l3s\` are not put to the kernel: where its driver knows what they are about, the cases here ask the same. The
+others are about ICMP errors, learning and the multicast slave, which it doesn't have, and about routes and a device
+that this host lacks.`;
 
 /** Ours has a conversation where the kernel has frames. */
 function isUnknown({ judgement }: Explained): boolean {
