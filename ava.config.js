@@ -2,5 +2,5 @@
 export default {
 	files: ['dist/test/unit/**/*.test.js', 'dist/test/properties/**/*.test.js'],
 	nodeArguments: ['--enable-source-maps'],
-	timeout: '60s',
+	timeout: '120s',
 };

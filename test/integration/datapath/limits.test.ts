@@ -50,14 +50,14 @@ test.serial('a limit is lifted in the middle of a transfer', async t => {
 	await set('limited', 'tx=20mbit');
 	let changed: Promise<unknown> | undefined;
 	const rates: number[] = [];
-	await transfer(limited, '192.0.2.12', 5, megabits => {
+	await transfer(limited, '192.0.2.12', 10, megabits => {
 		rates.push(megabits);
 		if (rates.length === 2) changed = set('limited', 'tx=none');
 	});
 	await changed;
 	t.log(`Mbit/s, second by second: ${rates.map(rate => rate.toFixed(0)).join(' ')}`);
 	t.true(rates[1]! < 26);
-	t.true(Math.max(...rates.slice(2)) > 100);
+	t.true(Math.max(...rates.slice(2)) > 40);
 });
 
 test.serial('TCP to a guest keeps to rx', async t => {
