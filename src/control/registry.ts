@@ -4,6 +4,7 @@
  * `remove…` and `change…` change and check nothing, so that whatever fails between the two leaves no trace.
  */
 import { limits } from '../config.js';
+import { DEFAULT_AGE_MS } from '../datapath/slowpath/addresses.js';
 import { IpvtapError } from '../errors.js';
 import { isLinkLocal, parseAddress } from './addresses.js';
 import { type LimitRequest, type Limits, mergeLimits } from './limits.js';
@@ -114,8 +115,8 @@ export interface AddressChange {
 /** 5.3 of the design: what one master's slow path holds before it drops. */
 export const defaultBacklogFrames = 1000;
 
-/** The bridge driver's ageing_time (ip-link(8)), seconds. */
-export const defaultAgeing = 300;
+/** Seconds. */
+export const defaultAgeing = DEFAULT_AGE_MS / 1000;
 
 export class Registry {
 	readonly #masters = new Map<string, MasterRecord>();

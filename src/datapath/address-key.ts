@@ -1,5 +1,8 @@
 /** Text addresses to the words that tables and filters compare, and back. */
+
 import ipaddr from 'ipaddr.js';
+import { parseMac } from '../wire/ethernet.js';
+import { linkLocalOf } from '../wire/ip.js';
 
 export interface AddressKey {
 	family: 4 | 6;
@@ -23,4 +26,9 @@ export function addressText(frame: DataView, at: number, family: 4 | 6): string 
 	const octets = Array.from({ length: family === 4 ? 4 : 16 }, (_, index) => frame.getUint8(at + index));
 	const address = ipaddr.fromByteArray(octets);
 	return address.kind() === 'ipv6' ? (address as ipaddr.IPv6).toRFC5952String() : address.toString();
+}
+
+/** Text of the link-local address that a machine makes of its MAC. @throws RangeError for what is no MAC. */
+export function linkLocalText(mac: string): string {
+	return addressText(linkLocalOf(parseMac(mac)), 0, 6);
 }

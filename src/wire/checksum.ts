@@ -1,5 +1,7 @@
 /** The Internet checksum: whole (RFC 1071) and by difference (RFC 1624). */
 import { ETH_SOURCE } from './ethernet.js';
+import { IPV6_SOURCE, PROTOCOL_ICMPV6 } from './ip.js';
+import { ICMPV6_CHECKSUM } from './ndp.js';
 
 /** Folded one's complement sum of `length` bytes from `at`, not yet complemented; `initial` is added first. */
 export function sumOf(frame: DataView, at: number, length: number, initial = 0): number {
@@ -18,6 +20,13 @@ export function pseudoHeader4(frame: DataView, addresses: number, length: number
 /** The same for IPv6 (RFC 8200, 8.1). */
 export function pseudoHeader6(frame: DataView, addresses: number, length: number, protocol: number): number {
 	return sumOf(frame, addresses, 32, length + protocol);
+}
+
+/** Makes the checksum of the ICMPv6 message of `length` bytes at `message`, of the packet at `ip`, whole (RFC 4443, 2.3). */
+export function writeIcmpv6Checksum(frame: DataView, ip: number, message: number, length: number): void {
+	frame.setUint16(message + ICMPV6_CHECKSUM, 0);
+	const header = pseudoHeader6(frame, ip + IPV6_SOURCE, length, PROTOCOL_ICMPV6);
+	frame.setUint16(message + ICMPV6_CHECKSUM, ~sumOf(frame, message, length, header) & 0xffff);
 }
 
 /**

@@ -2,8 +2,9 @@
  * ICMP errors (RFC 792, RFC 4443): about which packets one may be sent, and how it looks. Offsets named `ip` are of
  * the IP header whose lengths have been checked.
  */
-import { pseudoHeader6, sumOf } from './checksum.js';
+import { sumOf, writeIcmpv6Checksum } from './checksum.js';
 import {
+	copyAddress6,
 	IPV4_CHECKSUM,
 	IPV4_DESTINATION,
 	IPV4_FRAGMENT,
@@ -18,6 +19,7 @@ import {
 	IPV6_NEXT_HEADER,
 	IPV6_PAYLOAD_LENGTH,
 	IPV6_SOURCE,
+	ipv4Payload,
 	isUnspecified6,
 	PROTOCOL_DESTINATION_OPTIONS,
 	PROTOCOL_FRAGMENT,
@@ -57,7 +59,7 @@ export function mayComplain4(frame: DataView, ip: number): boolean {
 	if (source === 0 || source === 127 || source >= 224) return false;
 	if ((frame.getUint16(ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0) return false;
 	if (frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_ICMP) return true;
-	const icmp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const icmp = ipv4Payload(frame, ip);
 	if (icmp >= ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH)) return false;
 	const type = frame.getUint8(icmp);
 	// As icmp_send in net/ipv4/icmp.c: what isn't known might be an error as well.
@@ -83,7 +85,7 @@ export function mayComplain6(frame: DataView, ip: number): boolean {
 
 /** True for an ICMP redirect that isn't hidden in a fragment. */
 export function isRedirect4(frame: DataView, ip: number): boolean {
-	const icmp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const icmp = ipv4Payload(frame, ip);
 	return (
 		frame.getUint8(ip + IPV4_PROTOCOL) === PROTOCOL_ICMP &&
 		(frame.getUint16(ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) === 0 &&
@@ -148,14 +150,11 @@ export function writeError6(
 	frame.setUint16(to + IPV6_PAYLOAD_LENGTH, ICMP_HEADER + quoted);
 	frame.setUint8(to + IPV6_NEXT_HEADER, PROTOCOL_ICMPV6);
 	frame.setUint8(to + IPV6_HOP_LIMIT, HOP_LIMIT);
-	for (let offset = 0; offset < 16; offset += 4) {
-		frame.setInt32(to + IPV6_SOURCE + offset, source.getInt32(offset));
-		frame.setInt32(to + IPV6_DESTINATION + offset, about.getInt32(ip + IPV6_SOURCE + offset));
-	}
+	copyAddress6(source, 0, frame, to + IPV6_SOURCE);
+	copyAddress6(about, ip + IPV6_SOURCE, frame, to + IPV6_DESTINATION);
 	writeMessage(about, ip, quoted, error, frame, icmp);
 	const length = ICMP_HEADER + quoted;
-	const pseudo = pseudoHeader6(frame, to + IPV6_SOURCE, length, PROTOCOL_ICMPV6);
-	frame.setUint16(icmp + ICMP_CHECKSUM, ~sumOf(frame, icmp, length, pseudo) & 0xffff);
+	writeIcmpv6Checksum(frame, to, icmp, length);
 	return IPV6_HEADER + length;
 }
 

@@ -22,6 +22,7 @@ import {
 	IPV4_PROTOCOL,
 	IPV4_TOTAL_LENGTH,
 	IPV4_TTL,
+	ipv4Payload,
 	PROTOCOL_IGMP,
 } from './ip.js';
 
@@ -31,7 +32,7 @@ import {
  */
 export function readIgmpReport(frame: DataView, ip: number, into: GroupRecords): number {
 	if (frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_IGMP) return NOT_A_REPORT;
-	const message = ip + ((frame.getUint8(ip) & 15) << 2);
+	const message = ipv4Payload(frame, ip);
 	const end = ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH);
 	if (message + 8 > end || (frame.getUint16(ip + IPV4_FRAGMENT) & FRAGMENT) !== 0) return MALFORMED_REPORT;
 	const type = frame.getUint8(message);

@@ -51,6 +51,11 @@ export function ipv4HeaderLength(frame: DataView, at: number, length: number): n
 	return first >> 4 === 4 && header >= IPV4_HEADER_MIN && total >= header && total <= length ? header : 0;
 }
 
+/** Where what the IPv4 packet at `at` carries begins, behind its options. The header has been checked. */
+export function ipv4Payload(frame: DataView, at: number): number {
+	return at + ((frame.getUint8(at) & 15) << 2);
+}
+
 /** True if an IPv6 header and the payload that it claims fit `length` bytes. Jumbograms (RFC 2675) don't. */
 export function ipv6Fits(frame: DataView, at: number, length: number): boolean {
 	if (length < IPV6_HEADER || frame.getUint8(at) >> 4 !== 6) return false;
@@ -80,4 +85,28 @@ export function isUnspecified6(frame: DataView, at: number): boolean {
 /** fe80::/10 (RFC 4291, 2.5.6). */
 export function isLinkLocal6(frame: DataView, at: number): boolean {
 	return (frame.getUint16(at) & 0xffc0) === 0xfe80;
+}
+
+/** Copies the 16 bytes of an IPv6 address. */
+export function copyAddress6(from: DataView, fromAt: number, to: DataView, toAt: number): void {
+	for (let offset = 0; offset < 16; offset += 4) to.setInt32(toAt + offset, from.getInt32(fromAt + offset));
+}
+
+/** Writes ff02::1, all nodes on the link. */
+export function writeAllNodes(frame: DataView, at: number): void {
+	for (let offset = 0; offset < 16; offset += 4) frame.setInt32(at + offset, 0);
+	frame.setUint16(at, 0xff02);
+	frame.setUint8(at + 15, 1);
+}
+
+/** The 16 bytes of the link-local address that a machine makes of its MAC: a modified EUI-64 behind fe80::/64 (RFC 4291, 2.5.1). */
+export function linkLocalOf({ high, low }: { high: number; low: number }): DataView {
+	const address = new DataView(new ArrayBuffer(16));
+	address.setUint16(0, 0xfe80);
+	address.setUint16(8, high ^ 0x0200);
+	address.setUint8(10, low >>> 24);
+	address.setUint16(11, 0xfffe);
+	address.setUint8(13, (low >>> 16) & 0xff);
+	address.setUint16(14, low & 0xffff);
+	return address;
 }

@@ -5,7 +5,7 @@
  *      version 1          | type | 0 | checksum | 0 | 0 | group |
  *      version 2 report   | 143  | 0 | checksum | 0 | records n | n × record |
  */
-import { pseudoHeader6, sumOf } from './checksum.js';
+import { pseudoHeader6, sumOf, writeIcmpv6Checksum } from './checksum.js';
 import {
 	ETH_DESTINATION,
 	ETH_SOURCE,
@@ -17,6 +17,7 @@ import {
 import { type GroupRecords, MALFORMED_REPORT, NOT_A_REPORT, readRecords } from './group-report.js';
 import { QUERY_INTERVAL_SECONDS, ROBUSTNESS } from './igmp.js';
 import {
+	copyAddress6,
 	IPV6_DESTINATION,
 	IPV6_HEADER,
 	IPV6_HOP_LIMIT,
@@ -27,8 +28,8 @@ import {
 	isUnspecified6,
 	PROTOCOL_HOP_BY_HOP,
 	PROTOCOL_ICMPV6,
+	writeAllNodes,
 } from './ip.js';
-import { ICMPV6_CHECKSUM } from './ndp.js';
 
 /**
  * Reads the report in the IPv6 packet at `ip`, whose lengths have been checked.
@@ -79,13 +80,8 @@ export function writeMldQuery(
 	frame.setUint32(ip, 0x60000000);
 	frame.setUint16(ip + IPV6_PAYLOAD_LENGTH, HOP_BY_HOP_LENGTH + QUERY_LENGTH);
 	frame.setUint16(ip + IPV6_NEXT_HEADER, (PROTOCOL_HOP_BY_HOP << 8) | 1);
-	for (let offset = 0; offset < 16; offset += 4) {
-		frame.setInt32(ip + IPV6_SOURCE + offset, source.address.getInt32(offset));
-		frame.setInt32(ip + IPV6_DESTINATION + offset, 0);
-	}
-	// ff02::1
-	frame.setUint16(ip + IPV6_DESTINATION, 0xff02);
-	frame.setUint8(ip + IPV6_DESTINATION + 15, 1);
+	copyAddress6(source.address, 0, frame, ip + IPV6_SOURCE);
+	writeAllNodes(frame, ip + IPV6_DESTINATION);
 	// Next header, 8 bytes long, router alert for MLD, two bytes of padding.
 	frame.setUint32(options, (PROTOCOL_ICMPV6 << 24) | (ROUTER_ALERT << 8) | 2);
 	frame.setUint32(options + 4, OPTION_PADN << 8);
@@ -94,8 +90,7 @@ export function writeMldQuery(
 	frame.setUint16(message + 4, RESPONSE_MS);
 	frame.setUint8(message + 24, ROBUSTNESS);
 	frame.setUint8(message + 25, QUERY_INTERVAL_SECONDS);
-	const header = pseudoHeader6(frame, ip + IPV6_SOURCE, QUERY_LENGTH, PROTOCOL_ICMPV6);
-	frame.setUint16(message + ICMPV6_CHECKSUM, ~sumOf(frame, message, QUERY_LENGTH, header) & 0xffff);
+	writeIcmpv6Checksum(frame, ip, message, QUERY_LENGTH);
 	return message + QUERY_LENGTH - at;
 }
 

@@ -15,6 +15,10 @@ export const REDIRECT = 137;
 export const ICMPV6_CHECKSUM = 2;
 export const ND_FLAGS = 4;
 export const ND_TARGET = 8;
+/** Flags of an advertisement (RFC 4861, 4.4). */
+export const ND_ROUTER = 0x80000000;
+export const ND_SOLICITED = 0x40000000;
+export const ND_OVERRIDE = 0x20000000;
 
 export const OPTION_SOURCE_LINK_LAYER = 1;
 export const OPTION_TARGET_LINK_LAYER = 2;

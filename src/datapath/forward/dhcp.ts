@@ -20,6 +20,7 @@ import {
 	IPV6_HEADER,
 	IPV6_NEXT_HEADER,
 	IPV6_PAYLOAD_LENGTH,
+	ipv4Payload,
 	PROTOCOL_UDP,
 } from '../../wire/ip.js';
 import { CHAIN_FRAGMENT, CHAIN_OFFSET, isExtension, upperLayer } from '../../wire/ipv6-extension.js';
@@ -47,7 +48,7 @@ export function dhcp4FromSlave(
 	owned: boolean,
 ): number {
 	if (frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_UDP) return NOT_DHCP;
-	const udp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const udp = ipv4Payload(frame, ip);
 	const end = ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH);
 	const fragment = frame.getUint16(ip + IPV4_FRAGMENT);
 	// What a later fragment would complete is dropped with the first.
@@ -72,7 +73,7 @@ export function dhcp4FromSlave(
 export function isDhcp4Reply(frame: DataView, ip: number): boolean {
 	if (frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_UDP) return false;
 	if ((frame.getUint16(ip + IPV4_FRAGMENT) & (MORE_FRAGMENTS | FRAGMENT_OFFSET)) !== 0) return false;
-	const udp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const udp = ipv4Payload(frame, ip);
 	return (
 		udp + UDP_HEADER + DHCP_OPTIONS <= ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH) &&
 		frame.getInt32(udp) === ((DHCP_SERVER_PORT << 16) | DHCP_CLIENT_PORT)
@@ -122,7 +123,7 @@ export function isDhcpRequest(frame: DataView, at: number, type: number): boolea
 	}
 	if (type !== ETHERTYPE_IPV4 || frame.getUint8(ip + IPV4_PROTOCOL) !== PROTOCOL_UDP) return false;
 	if ((frame.getUint16(ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0) return false;
-	const udp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const udp = ipv4Payload(frame, ip);
 	return (
 		udp + UDP_HEADER <= ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH) &&
 		frame.getUint16(udp + UDP_DESTINATION_PORT) === DHCP_SERVER_PORT

@@ -4,14 +4,7 @@
  * and when another machine on the LAN turns out to use one, it is said, and a guest that had only just begun to
  * use it loses it again.
  */
-import {
-	AddressBook,
-	type BookChange,
-	type BookEntry,
-	type BookOrigin,
-	GRANTED,
-	type Quota,
-} from '../address-book.js';
+import { AddressBook, type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
 import { keyOf } from '../address-key.js';
 import type { TokenBuckets } from '../token-buckets.js';
 import { EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
@@ -198,13 +191,9 @@ export class Addresses {
 			this.#announcer.forget(address);
 			this.#reported.delete(address);
 		}
-		if (change !== 'removed' && ages(origin)) this.#ageing.learned(address, edge, this.#now());
+		if (change !== 'removed' && origin === 'learned') this.#ageing.learned(address, edge, this.#now());
 		else this.#ageing.removed(address);
 		this.#due = 0;
 		this.#options.changed(entry, change);
 	}
-}
-
-function ages(origin: BookOrigin): boolean {
-	return origin === 'learned';
 }

@@ -18,14 +18,16 @@ import {
 	ARP_SENDER_MAC,
 	ARP_TARGET_IP,
 	ARP_TARGET_MAC,
+	copyAddress6,
 	IPV6_DESTINATION,
 	IPV6_HEADER,
 	IPV6_SOURCE,
 	isUnspecified6,
+	writeAllNodes,
 } from '../../wire/ip.js';
-import { ND_FLAGS, ND_TARGET, NEIGHBOUR_ADVERTISEMENT } from '../../wire/ndp.js';
+import { ND_FLAGS, ND_OVERRIDE, ND_SOLICITED, ND_TARGET, NEIGHBOUR_ADVERTISEMENT } from '../../wire/ndp.js';
 import type { PortState } from '../port-state.js';
-import { finishAdvertisement, writeAllNodes } from './neighbour-frames.js';
+import { finishAdvertisement } from './neighbour-frames.js';
 
 /**
  * Writes the answer to the request at `at` of `request` to `to` of `frame`; the virtio header in front of it is the
@@ -71,17 +73,14 @@ function advertisement(state: PortState, request: DataView, at: number, frame: D
 	const fromNobody = isUnspecified6(request, asked + IPV6_SOURCE);
 	ethernet(state, request, at, frame, to);
 	if (fromNobody) writeMac(frame, to + ETH_DESTINATION, 0x3333, 1);
-	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, ip + IPV6_SOURCE);
+	copyAddress6(request, asked + IPV6_HEADER + ND_TARGET, frame, ip + IPV6_SOURCE);
 	if (fromNobody) writeAllNodes(frame, ip + IPV6_DESTINATION);
-	else copy16(request, asked + IPV6_SOURCE, frame, ip + IPV6_DESTINATION);
+	else copyAddress6(request, asked + IPV6_SOURCE, frame, ip + IPV6_DESTINATION);
 	frame.setUint32(icmp, NEIGHBOUR_ADVERTISEMENT << 24);
-	frame.setUint32(icmp + ND_FLAGS, fromNobody ? FLAG_OVERRIDE : FLAG_SOLICITED | FLAG_OVERRIDE);
-	copy16(request, asked + IPV6_HEADER + ND_TARGET, frame, icmp + ND_TARGET);
+	frame.setUint32(icmp + ND_FLAGS, fromNobody ? ND_OVERRIDE : ND_SOLICITED | ND_OVERRIDE);
+	copyAddress6(request, asked + IPV6_HEADER + ND_TARGET, frame, icmp + ND_TARGET);
 	return finishAdvertisement(state, frame, to);
 }
-
-const FLAG_SOLICITED = 0x40000000;
-const FLAG_OVERRIDE = 0x20000000;
 
 function ethernet(state: PortState, request: DataView, at: number, frame: DataView, to: number): void {
 	writeMac(
@@ -92,8 +91,4 @@ function ethernet(state: PortState, request: DataView, at: number, frame: DataVi
 	);
 	writeMac(frame, to + ETH_SOURCE, state.masterHigh, state.masterLow);
 	frame.setUint16(to + ETH_TYPE, request.getUint16(at + ETH_TYPE));
-}
-
-function copy16(from: DataView, fromAt: number, to: DataView, toAt: number): void {
-	for (let offset = 0; offset < 16; offset += 4) to.setInt32(toAt + offset, from.getInt32(fromAt + offset));
 }

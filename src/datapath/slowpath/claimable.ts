@@ -10,7 +10,7 @@
  *
  * Pure: no clock, no I/O.
  */
-import { ETHERNET_HEADER, parseMac } from '../../wire/ethernet.js';
+import { ETHERNET_HEADER } from '../../wire/ethernet.js';
 import {
 	IPV6_HEADER,
 	IPV6_HOP_LIMIT,
@@ -53,15 +53,7 @@ export class Claimable {
 
 	/** What the host's routes say is on the link. @param prefixes `192.0.2.0/24`, in place of those before. */
 	setPrefixes(prefixes: readonly string[]): void {
-		this.#routed = prefixes.map(text => {
-			const [address = '', length] = text.split('/');
-			const { bytes } = keyOf(address);
-			return {
-				bytes: new Uint8Array(bytes.buffer),
-				length: length === undefined ? bytes.byteLength * 8 : Number(length),
-				until: Number.POSITIVE_INFINITY,
-			};
-		});
+		this.#routed = prefixes.map(prefix => fromWords({ prefix, until: Number.POSITIVE_INFINITY }));
 	}
 
 	/** What routers have said, for another to be brought to the same state. */
@@ -115,18 +107,6 @@ export class Claimable {
 	}
 }
 
-/** The link-local address that a machine makes of its MAC (RFC 4291, 2.5.1). */
-export function linkLocalOf(mac: string): string {
-	const { high, low } = parseMac(mac);
-	const bytes = new DataView(new ArrayBuffer(16));
-	bytes.setUint16(0, 0xfe80);
-	bytes.setUint16(8, high ^ 0x0200);
-	bytes.setUint32(10, low);
-	bytes.setUint32(12, (low & 0xffffff) | 0xfe000000);
-	bytes.setUint8(11, 0xff);
-	return addressText(bytes, 0, 6);
-}
-
 /** From the start of the ICMPv6 message, seconds; from the start of the option. */
 const ROUTER_LIFETIME = 6;
 const OPTION_PREFIX = 3;
@@ -141,7 +121,12 @@ function inWords({ bytes, length, until }: Prefix): { prefix: string; until: num
 
 function fromWords({ prefix, until }: { prefix: string; until: number }): Prefix {
 	const [address = '', length] = prefix.split('/');
-	return { bytes: new Uint8Array(keyOf(address).bytes.buffer), length: Number(length), until };
+	const { bytes } = keyOf(address);
+	return {
+		bytes: new Uint8Array(bytes.buffer),
+		length: length === undefined ? bytes.byteLength * 8 : Number(length),
+		until,
+	};
 }
 
 /** With the one that has been heard of anew, and without it if it says that its time is over. */

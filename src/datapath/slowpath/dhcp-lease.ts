@@ -1,4 +1,5 @@
 /** What a DHCPv4 message says about who has an address, once it is known to be one and whose it is. Pure. */
+
 import {
 	DHCP_ACK,
 	DHCP_CIADDR,
@@ -13,6 +14,7 @@ import {
 	UDP_LENGTH,
 } from '../../wire/dhcp.js';
 import { ETHERNET_HEADER } from '../../wire/ethernet.js';
+import { ipv4Payload } from '../../wire/ip.js';
 import { addressText } from '../address-key.js';
 
 /** Address and seconds of the lease that a server's reply grants, or undefined if it grants none. */
@@ -46,6 +48,6 @@ const OPTION_REQUESTED_ADDRESS = 50;
 
 function messageAt(frame: DataView, at: number): { bootp: number; end: number } {
 	const ip = at + ETHERNET_HEADER;
-	const udp = ip + ((frame.getUint8(ip) & 15) << 2);
+	const udp = ipv4Payload(frame, ip);
 	return { bootp: udp + UDP_HEADER, end: udp + frame.getUint16(udp + UDP_LENGTH) };
 }

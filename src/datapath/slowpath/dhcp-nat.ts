@@ -30,7 +30,7 @@ import {
 	UDP_LENGTH,
 } from '../../wire/dhcp.js';
 import { ETH_SOURCE, ETHERNET_HEADER, macEquals, writeMac } from '../../wire/ethernet.js';
-import { IPV4_CHECKSUM, IPV4_SOURCE, IPV4_TOTAL_LENGTH, PROTOCOL_UDP } from '../../wire/ip.js';
+import { IPV4_CHECKSUM, IPV4_SOURCE, IPV4_TOTAL_LENGTH, ipv4Payload, PROTOCOL_UDP } from '../../wire/ip.js';
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import type { PortState } from '../port-state.js';
 import { type Region, regionOf } from '../transmit.js';
@@ -76,7 +76,7 @@ export class DhcpNat {
 	 * @param now milliseconds.
 	 */
 	request(state: PortState, frame: DataView, at: number, length: number, edge: number, now: number): number {
-		const udp = udpOf(frame, at);
+		const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
 		const bootp = udp + UDP_HEADER;
 		const end = udp + frame.getUint16(udp + UDP_LENGTH);
 		if (end > at + length || !isDhcp(frame, bootp, end - bootp)) return DROP_MALFORMED;
@@ -111,7 +111,7 @@ export class DhcpNat {
 
 	/** Which guest's request a server's reply answers, or undefined if it is no guest's. */
 	transactionOf(state: PortState, frame: DataView, at: number, length: number): Transaction | undefined {
-		const udp = udpOf(frame, at);
+		const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
 		const bootp = udp + UDP_HEADER;
 		const end = udp + frame.getUint16(udp + UDP_LENGTH);
 		if (end > at + length || !isDhcp(frame, bootp, end - bootp)) return undefined;
@@ -130,7 +130,7 @@ export class DhcpNat {
 
 	/** Rewrites a server's reply in place for its guest. @returns the guest's edge, or a verdict that drops it. */
 	reply(state: PortState, frame: DataView, at: number, { edge, identified }: Transaction): number {
-		const udp = udpOf(frame, at);
+		const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
 		const bootp = udp + UDP_HEADER;
 		const end = udp + frame.getUint16(udp + UDP_LENGTH);
 		const high = state.macHigh[edge] as number;
@@ -177,11 +177,6 @@ export class DhcpNat {
 	}
 }
 
-function udpOf(frame: DataView, at: number): number {
-	const ip = at + ETHERNET_HEADER;
-	return ip + ((frame.getUint8(ip) & 15) << 2);
-}
-
 /** Puts a client identifier in the place of OPTION_END, and that behind it. @returns by how much the frame grew. */
 function identify(
 	frame: DataView,
@@ -198,7 +193,7 @@ function identify(
 	// Clients pad to BOOTP's 300 bytes: often the identifier fits where the padding was.
 	const grown = Math.max(0, terminator + CLIENT_ID + 1 - end);
 	const ip = at + ETHERNET_HEADER;
-	const udp = udpOf(frame, at);
+	const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
 	frame.setUint16(ip + IPV4_TOTAL_LENGTH, frame.getUint16(ip + IPV4_TOTAL_LENGTH) + grown);
 	frame.setUint16(udp + UDP_LENGTH, frame.getUint16(udp + UDP_LENGTH) + grown);
 	finish(frame, at);
@@ -215,7 +210,7 @@ function padClientId(frame: DataView, bootp: number, end: number): void {
 /** Makes both checksums whole. */
 function finish(frame: DataView, at: number): void {
 	const ip = at + ETHERNET_HEADER;
-	const udp = udpOf(frame, at);
+	const udp = ipv4Payload(frame, ip);
 	const length = frame.getUint16(udp + UDP_LENGTH);
 	frame.setUint16(ip + IPV4_CHECKSUM, 0);
 	frame.setUint16(ip + IPV4_CHECKSUM, ~sumOf(frame, ip, udp - ip) & 0xffff);

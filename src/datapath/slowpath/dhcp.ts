@@ -13,7 +13,7 @@ import {
 	isGroupDestination,
 	writeMac,
 } from '../../wire/ethernet.js';
-import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE } from '../../wire/ip.js';
+import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE, ipv4Payload } from '../../wire/ip.js';
 import { isIpv6Group } from '../forward/claim.js';
 import { hostToOwner, slaveReach, slaveToOwner, wireToOwner, writeReceiver } from '../forward/owner.js';
 import type { Groups } from '../groups.js';
@@ -77,7 +77,7 @@ export class Dhcp {
 	 */
 	handle(frame: DataView, at: number, length: number, ingress: number): number {
 		if (frame.getUint16(at + ETH_TYPE) === ETHERTYPE_IPV6) return this.#handle6(frame, at, ingress);
-		const udp = at + ETHERNET_HEADER + ((frame.getUint8(at + ETHERNET_HEADER) & 15) << 2);
+		const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
 		return frame.getUint16(udp + UDP_DESTINATION_PORT) === DHCP_CLIENT_PORT
 			? this.#reply(frame, at, length, ingress)
 			: this.#request(frame, at, length, ingress);

@@ -2,7 +2,7 @@
  * The ARP and ND frames that ipvtap says on a slave's behalf, from the master's MAC: that an address is here, and
  * whether anybody else has it. Each is written whole, at `to` of `frame`, and its length returned. Pure.
  */
-import { pseudoHeader6, sumOf } from '../../wire/checksum.js';
+import { writeIcmpv6Checksum } from '../../wire/checksum.js';
 import {
 	ETH_DESTINATION,
 	ETH_SOURCE,
@@ -20,6 +20,7 @@ import {
 	ARP_SENDER_MAC,
 	ARP_TARGET_IP,
 	ARP_TARGET_MAC,
+	copyAddress6,
 	IPV6_DESTINATION,
 	IPV6_HEADER,
 	IPV6_HOP_LIMIT,
@@ -27,10 +28,12 @@ import {
 	IPV6_PAYLOAD_LENGTH,
 	IPV6_SOURCE,
 	PROTOCOL_ICMPV6,
+	writeAllNodes,
 } from '../../wire/ip.js';
 import {
-	ICMPV6_CHECKSUM,
 	ND_FLAGS,
+	ND_OVERRIDE,
+	ND_ROUTER,
 	ND_TARGET,
 	NEIGHBOUR_ADVERTISEMENT,
 	NEIGHBOUR_SOLICITATION,
@@ -39,22 +42,19 @@ import {
 import type { AddressKey } from '../address-key.js';
 import { ALLOW_ROUTER, type PortState } from '../port-state.js';
 
-/** Room that the longest of these frames needs, bytes. */
-export const NEIGHBOUR_FRAME_MAX = ETHERNET_HEADER + IPV6_HEADER + 32;
-
 /** "It is here": an ARP announcement (RFC 5227, 2.3), an unsolicited and overriding NA (RFC 4861, 7.2.6). */
 export function writeAnnouncement(state: PortState, key: AddressKey, frame: DataView, to: number): number {
 	if (key.family === 4) return arpRequest(state, key, key.words[0] as number, frame, to);
 	link(state, frame, to, ETHERTYPE_IPV6);
 	writeMac(frame, to + ETH_DESTINATION, 0x3333, 1);
 	const icmp = to + ETHERNET_HEADER + IPV6_HEADER;
-	copyAddress(key, frame, to + ETHERNET_HEADER + IPV6_SOURCE);
+	copyAddress6(key.bytes, 0, frame, to + ETHERNET_HEADER + IPV6_SOURCE);
 	writeAllNodes(frame, to + ETHERNET_HEADER + IPV6_DESTINATION);
 	frame.setUint32(icmp, NEIGHBOUR_ADVERTISEMENT << 24);
 	// Who is told that a router is none forgets it (RFC 4861, 7.2.5).
 	const allows = state.allows[state.ipv6.find6(key.bytes, 0)] as number;
-	frame.setUint32(icmp + ND_FLAGS, (allows & ALLOW_ROUTER) !== 0 ? FLAG_ROUTER_OVERRIDE : FLAG_OVERRIDE);
-	copyAddress(key, frame, icmp + ND_TARGET);
+	frame.setUint32(icmp + ND_FLAGS, ND_OVERRIDE + ((allows & ALLOW_ROUTER) !== 0 ? ND_ROUTER : 0));
+	copyAddress6(key.bytes, 0, frame, icmp + ND_TARGET);
 	return finishAdvertisement(state, frame, to);
 }
 
@@ -69,7 +69,7 @@ export function writeProbe(state: PortState, key: AddressKey, frame: DataView, t
 	const icmp = ip + IPV6_HEADER;
 	const last = 0xff000000 | (key.bytes.getUint32(12) & 0xffffff);
 	writeMac(frame, to + ETH_DESTINATION, 0x3333, last);
-	fill(frame, ip + IPV6_SOURCE, 16);
+	for (let offset = 0; offset < 16; offset += 4) frame.setInt32(ip + IPV6_SOURCE + offset, 0);
 	// ff02::1:ffXX:XXXX, the solicited-node group (RFC 4291, 2.7.1).
 	frame.setUint32(ip + IPV6_DESTINATION, 0xff020000);
 	frame.setUint32(ip + IPV6_DESTINATION + 4, 0);
@@ -77,7 +77,7 @@ export function writeProbe(state: PortState, key: AddressKey, frame: DataView, t
 	frame.setInt32(ip + IPV6_DESTINATION + 12, last);
 	frame.setUint32(icmp, NEIGHBOUR_SOLICITATION << 24);
 	frame.setUint32(icmp + ND_FLAGS, 0);
-	copyAddress(key, frame, icmp + ND_TARGET);
+	copyAddress6(key.bytes, 0, frame, icmp + ND_TARGET);
 	return finish(frame, to, SOLICITATION);
 }
 
@@ -89,18 +89,9 @@ export function finishAdvertisement(state: PortState, frame: DataView, to: numbe
 	return finish(frame, to, ADVERTISEMENT);
 }
 
-/** ff02::1 */
-export function writeAllNodes(frame: DataView, at: number): void {
-	fill(frame, at, 16);
-	frame.setUint16(at, 0xff02);
-	frame.setUint8(at + 15, 1);
-}
-
 /** Bytes of a solicitation without options, and of an advertisement with its target link-layer address. */
 const SOLICITATION = 24;
 const ADVERTISEMENT = 32;
-const FLAG_OVERRIDE = 0x20000000;
-const FLAG_ROUTER_OVERRIDE = 0xa0000000;
 
 function arpRequest(state: PortState, key: AddressKey, sender: number, frame: DataView, to: number): number {
 	const arp = to + ETHERNET_HEADER;
@@ -129,16 +120,6 @@ function finish(frame: DataView, to: number, length: number): number {
 	frame.setUint16(ip + IPV6_PAYLOAD_LENGTH, length);
 	frame.setUint8(ip + IPV6_NEXT_HEADER, PROTOCOL_ICMPV6);
 	frame.setUint8(ip + IPV6_HOP_LIMIT, 255);
-	frame.setUint16(icmp + ICMPV6_CHECKSUM, 0);
-	const sum = sumOf(frame, icmp, length, pseudoHeader6(frame, ip + IPV6_SOURCE, length, PROTOCOL_ICMPV6));
-	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);
+	writeIcmpv6Checksum(frame, ip, icmp, length);
 	return ETHERNET_HEADER + IPV6_HEADER + length;
-}
-
-function copyAddress({ bytes }: AddressKey, frame: DataView, at: number): void {
-	for (let offset = 0; offset < 16; offset += 4) frame.setInt32(at + offset, bytes.getInt32(offset));
-}
-
-function fill(frame: DataView, at: number, length: number): void {
-	for (let offset = 0; offset < length; offset += 4) frame.setInt32(at + offset, 0);
 }

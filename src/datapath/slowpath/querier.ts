@@ -5,6 +5,7 @@
  */
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
 import { writeIgmpQuery } from '../../wire/igmp.js';
+import { linkLocalOf } from '../../wire/ip.js';
 import { writeMldQuery } from '../../wire/mld.js';
 import { keyOf } from '../address-key.js';
 import type { PortState } from '../port-state.js';
@@ -35,7 +36,7 @@ export class Querier {
 	write(state: PortState): void {
 		const { frame } = this.region;
 		const source = { high: state.masterHigh, low: state.masterLow };
-		const address = this.#hostLinkLocal ?? linkLocalOf(state.masterHigh, state.masterLow);
+		const address = this.#hostLinkLocal ?? linkLocalOf(source);
 		this.igmpLength = writeIgmpQuery(frame, this.igmpAt, source);
 		this.mldLength = writeMldQuery(frame, this.mldAt, { ...source, address });
 	}
@@ -43,16 +44,4 @@ export class Querier {
 	close(): void {
 		unmap(this.#memory);
 	}
-}
-
-/** The modified EUI-64 of a MAC behind fe80::/64 (RFC 4291, appendix A). */
-function linkLocalOf(high: number, low: number): DataView {
-	const address = new DataView(new ArrayBuffer(16));
-	address.setUint16(0, 0xfe80);
-	address.setUint16(8, high ^ 0x0200);
-	address.setUint8(10, low >>> 24);
-	address.setUint16(11, 0xfffe);
-	address.setUint8(13, (low >>> 16) & 0xff);
-	address.setUint16(14, low & 0xffff);
-	return address;
 }

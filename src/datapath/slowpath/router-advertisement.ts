@@ -3,10 +3,10 @@
  * autoconfiguration, would make itself an address in it, prefer that to the one it was given, and be dropped for
  * it. So its copy says that the prefix is on-link, and not that it is autonomous (RFC 4861, 4.6.2).
  */
-import { pseudoHeader6, sumOf } from '../../wire/checksum.js';
+import { writeIcmpv6Checksum } from '../../wire/checksum.js';
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV6 } from '../../wire/ethernet.js';
-import { IPV6_HEADER, IPV6_PAYLOAD_LENGTH, IPV6_SOURCE, PROTOCOL_ICMPV6 } from '../../wire/ip.js';
-import { ICMPV6_CHECKSUM, ndOptionsAt, ndType, ROUTER_ADVERTISEMENT } from '../../wire/ndp.js';
+import { IPV6_HEADER, IPV6_PAYLOAD_LENGTH } from '../../wire/ip.js';
+import { ndOptionsAt, ndType, ROUTER_ADVERTISEMENT } from '../../wire/ndp.js';
 import { checksumIsPartial } from '../../wire/vnet-header.js';
 
 /** The frame's headers are known to be whole. */
@@ -30,9 +30,7 @@ export function clearAutonomous(frame: DataView, at: number): void {
 	}
 	// Left to whoever sends at last, it holds the pseudo-header alone, and that hasn't changed.
 	if (checksumIsPartial(frame, at)) return;
-	frame.setUint16(icmp + ICMPV6_CHECKSUM, 0);
-	const sum = sumOf(frame, icmp, length, pseudoHeader6(frame, ip + IPV6_SOURCE, length, PROTOCOL_ICMPV6));
-	frame.setUint16(icmp + ICMPV6_CHECKSUM, ~sum & 0xffff);
+	writeIcmpv6Checksum(frame, ip, icmp, length);
 }
 
 const OPTION_PREFIX = 3;

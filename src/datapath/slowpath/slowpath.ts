@@ -16,7 +16,7 @@ import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
 import { ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
 import { ARP_SENDER_MAC, isLinkLocal6 } from '../../wire/ip.js';
 import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
-import { addressText, keyOf } from '../address-key.js';
+import { addressText, keyOf, linkLocalText } from '../address-key.js';
 import { type Counters, DROPS, IGNORED, IGNORED_BYTES, REPLICATED, STRIDE } from '../counters.js';
 import { conflictReceiver } from '../forward/arp.js';
 import { claimedAddress } from '../forward/claim.js';
@@ -40,7 +40,7 @@ import {
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
-import { Claimable, type Heard, linkLocalOf } from './claimable.js';
+import { Claimable, type Heard } from './claimable.js';
 import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { GroupKeeper } from './group-keeper.js';
@@ -237,9 +237,11 @@ export class SlowPath {
 			this.#keeper.close(change.edge);
 			this.#routed.forget(change.edge);
 		}
-		if (change.kind === 'slave-added') this.#keeper.open(change.edge);
-		// Whoever was here before and has taken the address that the newcomer will make of its MAC gives it back.
-		if (change.kind === 'slave-added') this.#addresses.takeBack(change.edge, linkLocalOf(change.mac));
+		if (change.kind === 'slave-added') {
+			this.#keeper.open(change.edge);
+			// Whoever was here before and has taken the address that the newcomer will make of its MAC gives it back.
+			this.#addresses.takeBack(change.edge, linkLocalText(change.mac));
+		}
 		const { masterHigh, masterLow } = this.#state;
 		this.#options.change(change);
 		this.#settle(change);

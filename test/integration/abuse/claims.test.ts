@@ -2,8 +2,9 @@
  * Guests that use addresses which nobody here owns: whoever may learn them gets none that would bring it the traffic
  * of others, and whoever takes them by the thousand gets a handful.
  */
+
 import test from 'ava';
-import { linkLocalOf } from '../../../src/datapath/slowpath/claimable.js';
+import { linkLocalText } from '../../../src/datapath/address-key.js';
 import { lanMembers } from '../../../src/lab/lan.js';
 import { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
@@ -149,7 +150,7 @@ test.serial('a guest that sets itself up with the addresses of others has a netw
 		dad: false,
 	});
 	t.teardown(() => guest.stop());
-	truth.know(slave.mac, ['192.0.2.16', '2001:db8:1::16', linkLocalOf(slave.mac)]);
+	truth.know(slave.mac, ['192.0.2.16', '2001:db8:1::16', linkLocalText(slave.mac)]);
 	place.listen();
 	const attempts = ['192.0.2.12', lanMembers.host.ipv4, router.ipv4].flatMap(address => [
 		['arping', '-c2', '-w1', '-i', '0.1', '-U', '-I', 'eth0', address],

@@ -1,6 +1,7 @@
 /** Addresses that nobody here owns, and that no guest gets for using them. */
+
 import test, { type ExecutionContext } from 'ava';
-import { linkLocalOf } from '../../../src/datapath/slowpath/claimable.js';
+import { linkLocalText } from '../../../src/datapath/address-key.js';
 import { detectDuplicate, packet4, packet6 } from '../../cases/traffic.js';
 import { ethernet, icmpv6, ipv6, octets } from '../../helpers/frames.js';
 import { PurePort } from '../../helpers/pure-port.js';
@@ -67,16 +68,16 @@ test('no more routers and prefixes are remembered than a LAN has', t => {
 
 test("an address made of another's MAC is kept for it, and taken back when it comes later", t => {
 	const port = standard(t);
-	t.is(use6(port, linkLocalOf(vm1.mac)), 'drop: ip-spoof');
+	t.is(use6(port, linkLocalText(vm1.mac)), 'drop: ip-spoof');
 	t.is(use6(port, `2001:db8:1:0:5054:ff:fe00:${vm1.mac.slice(-2)}`), 'drop: ip-spoof');
-	t.is(use6(port, linkLocalOf('02:00:00:00:00:aa')), 'drop: ip-spoof', "the master's");
-	t.is(use6(port, linkLocalOf(vm3.mac)), 'wire', 'its own');
+	t.is(use6(port, linkLocalText('02:00:00:00:00:aa')), 'drop: ip-spoof', "the master's");
+	t.is(use6(port, linkLocalText(vm3.mac)), 'wire', 'its own');
 	const newcomer = { edge: 9, mac: '52:54:00:00:00:99' };
-	t.is(use6(port, linkLocalOf(newcomer.mac)), 'wire');
-	t.is(port.state.ownerOf(linkLocalOf(newcomer.mac)), vm3.edge);
+	t.is(use6(port, linkLocalText(newcomer.mac)), 'wire');
+	t.is(port.state.ownerOf(linkLocalText(newcomer.mac)), vm3.edge);
 	port.command({ kind: 'change', change: { kind: 'slave-added', ifindex: 0, learn: false, ...newcomer } });
-	t.is(port.state.ownerOf(linkLocalOf(newcomer.mac)), 0);
-	t.is(use6(port, linkLocalOf(newcomer.mac)), 'drop: ip-spoof');
+	t.is(port.state.ownerOf(linkLocalText(newcomer.mac)), 0);
+	t.is(use6(port, linkLocalText(newcomer.mac)), 'drop: ip-spoof');
 });
 
 function standard(t: ExecutionContext): PurePort {
