@@ -6,6 +6,7 @@
  *     seen = dropped, by reason + handed on, as counted at the wire and at the neighbour + copies lost at the wire
  */
 import test from 'ava';
+import { numbers, seed } from '../../helpers/seed.js';
 import { books, fromPort, markers, settle, sum } from './accounting.js';
 import {
 	address,
@@ -47,9 +48,8 @@ test.after.always(() => site?.close());
 for (const offload of ['none', 'tc-bpf'])
 	test.serial(`a hundred thousand mutated frames, offload ${offload}`, async t => {
 		await site.product.json('set', 'eth0', '--offload', offload);
-		const seed = Number(process.env.IPVTAP_SEED ?? Date.now() % 1_000_000_007);
-		t.log(`IPVTAP_SEED=${seed}`);
-		const random = generator(seed);
+		t.log(`TEST_SEED=${seed}`);
+		const random = numbers(seed);
 		const good = goodFrames();
 		const before = await books(site, evil);
 		const writes: Record<string, number> = {};
@@ -216,17 +216,6 @@ function mutate(from: Buffer, random: (below: number) => number, length?: number
 		frame[1] = 0;
 	}
 	return frame;
-}
-
-/** xorshift32 (Marsaglia, 2003). */
-function generator(seed: number): (below: number) => number {
-	let state = seed | 1;
-	return below => {
-		state ^= state << 13;
-		state ^= state >>> 17;
-		state ^= state << 5;
-		return (state >>> 0) % below;
-	};
 }
 
 function macBytes(text: string): Buffer {
