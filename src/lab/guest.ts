@@ -7,6 +7,7 @@ import { closed, toolsEnv } from './command.js';
 import { type CommandResult, GuestAgent } from './guest-agent.js';
 import { type GuestImage, guestImage } from './guest-image.js';
 import { agentPort } from './guest-init.js';
+import type { Program } from './programs.js';
 
 export interface GuestOptions {
 	/** A word for messages and file names. */
@@ -27,6 +28,8 @@ export interface GuestOptions {
 	via?: readonly string[];
 	/** Kernel settings, with slashes: `{ 'net/ipv6/conf/eth0/autoconf': 0 }`. Set before devices are up. */
 	sysctl?: Readonly<Record<string, string | number>>;
+	/** Programs of this machine's that the guest has beside busybox; it gets the memory for them. */
+	programs?: readonly Program[];
 	env?: NodeJS.ProcessEnv;
 	/** File descriptors of this process that the command inherits as 3, 4, … */
 	fds?: readonly number[];
@@ -82,7 +85,7 @@ export class Guest {
 	 * both with what the command line and the guest's console have said.
 	 */
 	static async boot(options: GuestOptions): Promise<Guest> {
-		const image = await guestImage();
+		const image = await guestImage(options.programs);
 		const [folder, removeFolder] = makeFolder(options.name);
 		const agent = new GuestAgent(join(folder, 'agent.sock'));
 		await agent.ready();
@@ -222,7 +225,7 @@ function commandLine(options: GuestOptions, image: GuestImage, folder: string): 
 		...(options.prefix ?? []),
 		...['qemu-system-x86_64', '-name', options.name],
 		// q35 with an unpacked kernel: every one of 200 boots came up; microvm hangs without a PM timer.
-		...['-M', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', '128'],
+		...['-M', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', options.programs === undefined ? '128' : '256'],
 		...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
 		...['-kernel', image.vmlinux, '-initrd', image.initramfs, '-append', kernelCommandLine(options)],
 		...['-serial', `file:${join(folder, 'console.log')}`, '-pidfile', join(folder, 'qemu.pid')],

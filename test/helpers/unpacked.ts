@@ -29,3 +29,9 @@ export async function unpacked(
 	);
 	return { path: join(folder, file), libraries: places.join(':') };
 }
+
+/** avahi-daemon, which answers mDNS also where there is no bus (`enable-dbus=no`). */
+export function unpackedAvahi(): Promise<Unpacked> {
+	const libraries = ['libavahi-core7', 'libavahi-common3', 'libdaemon0', 'libdbus-1-3'];
+	return unpacked('avahi-daemon', 'usr/sbin/avahi-daemon', ...libraries);
+}

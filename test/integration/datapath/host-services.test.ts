@@ -9,7 +9,8 @@ import { toolsEnv } from '../../../src/lab/command.js';
 import { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
 import { GroupSocket } from '../../helpers/group-socket.js';
-import { unpacked } from '../../helpers/unpacked.js';
+import { mdnsQuestion } from '../../helpers/mdns.js';
+import { unpackedAvahi } from '../../helpers/unpacked.js';
 import { Site } from './site.js';
 
 let folder: string;
@@ -92,8 +93,7 @@ test.serial("avahi on the host's interface answers guests and the LAN", async t 
 	// Its pid file and socket have a fixed place: it gets a /run of its own.
 	const command =
 		'mount -t tmpfs none /run && mkdir /run/avahi-daemon && exec "$1" --no-chroot --no-drop-root --no-rlimits -f "$0"';
-	const libraries = ['libavahi-core7', 'libavahi-common3', 'libdaemon0', 'libdbus-1-3'];
-	const avahi = await unpacked('avahi-daemon', 'usr/sbin/avahi-daemon', ...libraries);
+	const avahi = await unpackedAvahi();
 	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-c', command, conf, avahi.path], {
 		env: { ...toolsEnv, LD_LIBRARY_PATH: avahi.libraries },
 		stdio: ['ignore', 'ignore', 'pipe'],
@@ -107,15 +107,7 @@ test.serial("avahi on the host's interface answers guests and the LAN", async t 
 	});
 	const socket = await GroupSocket.open(guest.namespace, '224.0.0.251', 5353);
 	t.teardown(() => socket.close());
-	// Query for A of ipvtap-host.local: header, one question.
-	const question = Buffer.concat([
-		Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11]),
-		Buffer.from('ipvtap-host'),
-		Buffer.from([5]),
-		Buffer.from('local'),
-		Buffer.from([0, 0, 1, 0, 1]),
-	]);
-	socket.say(question.toString('latin1'));
+	socket.say(mdnsQuestion('ipvtap-host'));
 	const answer = await until('an answer', 8000, () =>
 		socket.heard.find(({ text, from }) => from === '192.0.2.2' && text.includes('ipvtap-host')),
 	).catch(error => {

@@ -1,22 +1,14 @@
 /** Four unmodified DHCPv4 clients at once against real dnsmasq, behind a switch port that knows one MAC. */
 import test from 'ava';
-import { dhcpRange } from '../../../src/lab/lan.js';
 import { until } from '../../../src/lab/wait.js';
-import type { ClientName } from './clients.js';
-import { Place } from './place.js';
+import type { ClientName } from '../../helpers/dhcp-clients.js';
+import { Place, quickLeases } from './place.js';
 
-/** Clients renew after 3 seconds and rebind after 6, though leases are for two minutes: dnsmasq's shortest. */
-const quick = [
-	`--dhcp-range=${dhcpRange.join(',')},255.255.255.0,2m`,
-	'--dhcp-authoritative',
-	'--dhcp-option=option:T1,3',
-	'--dhcp-option=option:T2,6',
-];
 const names: readonly ClientName[] = ['udhcpc', 'dhclient', 'dhcpcd', 'networkd'];
 
 test('lease, use, renewal to the server alone, rebinding to all, release', async t => {
 	const place = await Place.create(t, 'c4', { dnsmasq: [] });
-	const { log } = await place.lan.dnsmasq(place.lan.router, quick);
+	const { log } = await place.lan.dnsmasq(place.lan.router, quickLeases);
 	const guests = await Promise.all(
 		names.map(async name => {
 			const guest = await place.guest(t, name);

@@ -1,7 +1,7 @@
 /** Three unmodified DHCPv6 clients at once against real dnsmasq and ISC dhcpd; busybox's isn't in Debian's busybox. */
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
-import type { ClientName } from './clients.js';
+import type { ClientName } from '../../helpers/dhcp-clients.js';
 import { dhcpd } from './dhcpd.js';
 import { Place } from './place.js';
 

@@ -7,11 +7,20 @@ import type { Readable } from 'node:stream';
 import type { ExecutionContext } from 'ava';
 import { call } from '../../../src/control/client.js';
 import type { AddressEntry, Slave } from '../../../src/control/model.js';
-import { Lan, type LanOptions, lanMembers } from '../../../src/lab/lan.js';
+import { dhcpRange, Lan, type LanOptions, lanMembers } from '../../../src/lab/lan.js';
 import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
+import type { ClientName, ClientOptions } from '../../helpers/dhcp-clients.js';
 import { Product } from '../../helpers/product.js';
-import { type Client, type ClientName, type ClientOptions, startClient } from './clients.js';
+import { type Client, startClient } from './clients.js';
+
+/** Clients renew after 3 seconds and rebind after 6, though leases are for two minutes: dnsmasq's shortest. */
+export const quickLeases: readonly string[] = [
+	`--dhcp-range=${dhcpRange.join(',')},255.255.255.0,2m`,
+	'--dhcp-authoritative',
+	'--dhcp-option=option:T1,3',
+	'--dhcp-option=option:T2,6',
+];
 
 export interface DhcpGuest {
 	name: string;
