@@ -23,28 +23,6 @@ export function libvirtInterface(slave: Pick<Slave, 'ifname' | 'mac' | 'mtu' | '
 	].join('\n');
 }
 
-/** What the hook reads a NIC's declaration from: one element for each NIC, found by the TAP's name. */
-export function libvirtMetadata(
-	slave: Pick<Slave, 'ifname' | 'master' | 'mode' | 'learn' | 'addresses'>,
-): string {
-	const given = slave.addresses.filter(({ origin }) => origin === 'static');
-	const attributes = [
-		`target='${escapeXml(slave.ifname)}'`,
-		`master='${escapeXml(slave.master)}'`,
-		`mode='${slave.mode}'`,
-		`learn='${slave.learn ? 'on' : 'off'}'`,
-	].join(' ');
-	return [
-		`<metadata>`,
-		`  <ipvtap:vm xmlns:ipvtap='${metadataNamespace}'>`,
-		`    <ipvtap:nic ${attributes}${given.length === 0 ? '/>' : '>'}`,
-		...given.map(({ address }) => `      <ipvtap:ip>${escapeXml(address)}</ipvtap:ip>`),
-		...(given.length === 0 ? [] : ['    </ipvtap:nic>']),
-		'  </ipvtap:vm>',
-		'</metadata>',
-	].join('\n');
-}
-
 /** For text and for attributes in either kind of quotes. Names of interfaces may hold any of these. */
 function escapeXml(text: string): string {
 	return text.replace(/[&<>'"]/g, character => `&#${character.charCodeAt(0)};`);

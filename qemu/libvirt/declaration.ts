@@ -6,7 +6,7 @@
  */
 import { isIP } from 'node:net';
 import { type LimitRequest, limitKeys, limitWords, parseLimit } from '../../src/control/limits.js';
-import { flags, modes } from '../../src/control/model.js';
+import { flags, modes, permissions } from '../../src/control/model.js';
 import type { Domain, DomainInterface } from './domain.js';
 import type { XmlElement } from './xml.js';
 
@@ -21,6 +21,7 @@ export interface NicDeclaration {
 	flag?: string;
 	addresses: string[];
 	learn?: boolean;
+	allow?: string[];
 	limits?: LimitRequest;
 	mac: string;
 	mtu?: number;
@@ -75,7 +76,7 @@ class Faults {
 
 function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclaration {
 	const { path, attributes } = element;
-	faults.only(element, ['target', 'master', 'mode', 'flag', 'learn', 'mac'], ['ip', 'limit']);
+	faults.only(element, ['target', 'master', 'mode', 'flag', 'learn', 'allow', 'mac'], ['ip', 'limit']);
 	const word = (name: string, allowed: readonly string[]): string | undefined => {
 		const value = attributes.get(name);
 		if (value !== undefined && !allowed.includes(value))
@@ -91,6 +92,7 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 		...given('mode', mode),
 		...given('flag', flag),
 		...given('learn', learn === undefined ? undefined : learn === 'on'),
+		...given('allow', readAllowed(element, faults)),
 		...given('limits', readLimits(element, faults)),
 		addresses: element.children.filter(({ name }) => name === 'ip').map(ip => readAddress(ip, faults)),
 	};
@@ -167,6 +169,19 @@ function readAddress(element: XmlElement, faults: Faults): string {
 	if (family === 0 || bare.includes('%') || (prefix !== undefined && prefix !== whole))
 		faults.add(path, quoted(address), 'one IPv4 or IPv6 address without a prefix length');
 	return address;
+}
+
+/** As `--allow` takes it. */
+function readAllowed({ path, attributes }: XmlElement, faults: Faults): string[] | undefined {
+	const value = attributes.get('allow');
+	const words = value?.split(',').map(word => word.trim());
+	if (words?.some(word => !(permissions as readonly string[]).includes(word)))
+		faults.add(
+			`${path}/@allow`,
+			quoted(value as string),
+			`${permissions.map(quoted).join(', ')}, or both with a comma between`,
+		);
+	return words && [...new Set(words)];
 }
 
 /** One `<limit>`, with an attribute for each key. */

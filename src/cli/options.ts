@@ -24,6 +24,13 @@ export const allow = (): Option =>
 		'--allow <what>',
 		`let the guest speak as ${permissions.join(' or ')}; with a comma between, or again, for more`,
 	).argParser(permissionList);
+export const allowed = (): Option =>
+	new Option(
+		'--allow <what>',
+		`all that the guest may speak as: ${permissions.join(', ')}, or none; with a comma between, or again, for more`,
+	).argParser((text: string, before: Permission[] = []) =>
+		text === 'none' ? [] : permissionList(text, before),
+	);
 export const mac = (): Option =>
 	new Option('--mac <mac>', "the guest's MAC (default: derived from the names)");
 export const queues = (): Option =>
@@ -68,7 +75,7 @@ function permissionList(text: string, before: Permission[] = []): Permission[] {
 	const words = text.split(',');
 	const unknown = words.find(word => !known.includes(word));
 	if (unknown !== undefined) throw new InvalidArgumentError(`Allowed choices are ${permissions.join(', ')}.`);
-	return [...before, ...(words as Permission[])];
+	return [...new Set([...before, ...(words as Permission[])])];
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

@@ -128,6 +128,7 @@ function makeProgram(finish: (status: number) => void): Command {
 	command('set', 'change a slave or a master that is running', [
 		'ipvtap set web1 --ip +192.0.2.11 --ip -192.0.2.10',
 		'ipvtap set web1 --limit tx=100mbit --limit rx=none',
+		'ipvtap set web1 --allow dhcp-server,router',
 		'ipvtap set eth0 --flag private',
 		'ipvtap set eth0 --mode l3',
 	])
@@ -138,6 +139,7 @@ function makeProgram(finish: (status: number) => void): Command {
 			option.collect,
 		)
 		.addOption(option.limit())
+		.addOption(option.allowed())
 		.addOption(option.mode())
 		.addOption(option.flag())
 		.addOption(option.offload())

@@ -12,7 +12,7 @@ import { AddressMemory } from './address-memory.js';
 import { Domains } from './domains.js';
 import { Estate } from './estate.js';
 import { checkClaimable, defaultMaster } from './host.js';
-import { type LimitRequest, mergeLimits } from './limits.js';
+import { mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
 import { checkSlaveName } from './names.js';
@@ -20,11 +20,11 @@ import { restoreForwarding } from './port/forwarding.js';
 import type { PortChange } from './port.js';
 import { isUpOtherwise, stillHasSlaves } from './refusals.js';
 import {
-	type AddressChange,
 	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
 	Registry,
+	type SlaveChange,
 	type SlaveRecord,
 	type SlaveRequest,
 } from './registry.js';
@@ -97,10 +97,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		return this.change(async () => {
 			const existing = this.registry.master(name);
 			checkSupported(options, existing);
-			const warnings = existing
+			const atOpening = existing
 				? await this.#upAgain(existing, options)
 				: await this.#open(name, options, false);
-			const master = { ...this.master(name), ...(warnings.length > 0 ? { warnings } : {}) };
+			const master = this.master(name);
+			const warnings = [...atOpening, ...(master.warnings ?? [])];
+			if (warnings.length > 0) master.warnings = warnings;
 			return { master, created: existing === undefined };
 		});
 	}
@@ -179,24 +181,35 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		});
 	}
 
-	/** Whole list, or additions and removals of static addresses; limits, which stay where they aren't said. */
-	setSlave(name: string, change: AddressChange & { limits?: LimitRequest }): Promise<Slave> {
+	/** What isn't said stays: static addresses, limits, what it is allowed. All of it holds then, or nothing. */
+	setSlave(name: string, change: SlaveChange): Promise<Slave> {
 		return this.change(async () => {
-			const slave = this.registry.requireSlave(name);
-			const plan = this.registry.planAddresses(name, change);
+			const { registry, estate } = this;
+			const slave = registry.requireSlave(name);
+			const plan = registry.planAddresses(name, change);
 			checkClaimable(plan.add);
-			const limited = change.limits ? { limits: mergeLimits(slave.limits, change.limits) } : undefined;
-			if (limited) await this.estate.changeLimits({ ...slave, ...limited });
+			const { limits, allow } = change;
+			const limited = limits ? { limits: mergeLimits(slave.limits, limits) } : undefined;
+			const undo = new Undo();
 			try {
-				await this.estate.changeAddresses(slave, plan);
+				if (limited) {
+					await estate.changeLimits({ ...slave, ...limited });
+					undo.push(() => estate.changeLimits(slave));
+				}
+				if (allow) {
+					await estate.changeAllowed({ ...slave, allow });
+					undo.push(() => estate.changeAllowed(slave));
+				}
+				await estate.changeAddresses(slave, plan);
 			} catch (error) {
-				if (limited) await this.estate.changeLimits(slave);
+				await undo.run(this.#log);
 				throw error;
 			}
-			this.registry.changeAddresses(name, plan);
-			this.registry.changeSlave(name, limited ?? {});
+			registry.changeAddresses(name, plan);
+			registry.changeSlave(name, limited ?? {});
+			if (allow) registry.allowSlave(name, allow);
 			this.save();
-			this.#log.info({ slave: name, ...plan, ...limited }, 'slave changed');
+			this.#log.info({ slave: name, ...plan, ...limited, ...(allow ? { allow } : {}) }, 'slave changed');
 			return this.slave(name);
 		});
 	}

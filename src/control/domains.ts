@@ -16,8 +16,9 @@ import type { Logger } from '../log.js';
 import { getLink, type Link } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
 import { type LimitRequest, mergeLimits } from './limits.js';
-import type { Domain, DomainState, Flag, Mode } from './model.js';
+import type { Domain, DomainState, Flag, Mode, Permission } from './model.js';
 import { checkSlaveName } from './names.js';
+import { permitted } from './permissions.js';
 import { type DeclaredNic, type DomainRecord, isReservation, type SlaveRecord } from './registry.js';
 import { checkSupported } from './supported.js';
 import { Undo } from './undo.js';
@@ -40,6 +41,7 @@ export interface NicRequest {
 	flag?: Flag;
 	addresses: string[];
 	learn?: boolean;
+	allow?: Permission[];
 	limits?: LimitRequest;
 	mac: string;
 	mtu?: number;
@@ -345,13 +347,14 @@ function recordOf(name: string, { uuid, state, nics }: DomainRequest): DomainRec
 		name,
 		uuid,
 		state,
-		nics: nics.map(({ target, master, mac, addresses, learn, queues, limits }) => ({
+		nics: nics.map(({ target, master, mac, addresses, learn, allow, queues, limits }) => ({
 			name: checkSlaveName(target.replace(/^ipvt-/, '')),
 			ifname: target,
 			master,
 			mac,
 			addresses,
 			learn: learn ?? addresses.length === 0,
+			...permitted(allow),
 			queues,
 			...(limits === undefined ? {} : { limits: mergeLimits(undefined, limits) }),
 		})),

@@ -244,6 +244,14 @@ export class Estate extends EventEmitter<EstateEvents> {
 		await inTime(changed, limits.portMs, `change the limits of '${name}'`);
 	}
 
+	/** Has what a slave's record says that it may say hold. @throws IpvtapError; it is as it was then. */
+	async changeAllowed({ name, master, allow = [] }: SlaveRecord): Promise<void> {
+		const open = this.#ports.get(master);
+		if (!open || this.problems.has(name)) return;
+		const changed = open.port.setAllowed(name, allow);
+		await inTime(changed, limits.portMs, `change what '${name}' is allowed`);
+	}
+
 	/** @throws IpvtapError. */
 	async setPort(master: string, change: Parameters<Port['set']>[0]): Promise<void> {
 		const open = this.#ports.get(master);

@@ -228,6 +228,13 @@ export class Port extends EventEmitter<PortEvents> {
 		await this.#offload.addSlave(member);
 	}
 
+	/** The offload has no part in it: what only some may say takes the slow path in any case. */
+	async setAllowed(name: string, allow: readonly Permission[]): Promise<void> {
+		const member = this.#member(name);
+		member.allow = allow;
+		if (member.open) await this.#threads.change({ kind: 'allowed', edge: member.edge, allow });
+	}
+
 	/** @throws IpvtapError; what was to be changed is as it was. */
 	async set(options: PortChange): Promise<void> {
 		const { mode, offload } = options;

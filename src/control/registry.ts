@@ -79,6 +79,7 @@ export interface DeclaredNic {
 	mac: string;
 	addresses: string[];
 	learn: boolean;
+	allow?: Permission[];
 	queues: number;
 	limits?: Partial<Limits>;
 }
@@ -110,6 +111,13 @@ export interface AddressChange {
 	addresses?: string[];
 	add?: string[];
 	remove?: string[];
+}
+
+/** What isn't said stays. */
+export interface SlaveChange extends AddressChange {
+	limits?: LimitRequest;
+	/** The whole list. */
+	allow?: Permission[];
 }
 
 /** 5.3 of the design: what one master's slow path holds before it drops. */
@@ -287,6 +295,12 @@ export class Registry {
 
 	changeSlave(name: string, change: Partial<Omit<SlaveRecord, 'name'>>): void {
 		this.#slaves.set(name, { ...this.requireSlave(name), ...change });
+	}
+
+	/** The whole list of what it may say that others may not. */
+	allowSlave(name: string, wanted: readonly Permission[]): void {
+		const { allow: _, ...record } = this.requireSlave(name);
+		this.#slaves.set(name, { ...record, ...permitted(wanted) });
 	}
 
 	removeSlave(name: string): void {

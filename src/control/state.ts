@@ -168,6 +168,7 @@ const domain = z.strictObject({
 			mac: true,
 			addresses: true,
 			learn: true,
+			allow: true,
 			queues: true,
 			limits: true,
 		}),

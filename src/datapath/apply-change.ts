@@ -38,6 +38,9 @@ export function applyChange(
 			transmit.setInterface(change.edge, change.ifindex);
 			interfaces?.set(Int32Array.of(change.ifindex), change.edge);
 			return;
+		case 'allowed':
+			state.allow(change.edge, change.allow);
+			return;
 		case 'slave-removed':
 			interfaces?.delete(Int32Array.of(change.ifindex));
 			state.removeSlave(change.edge);

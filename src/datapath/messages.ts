@@ -26,6 +26,7 @@ export type StateChange =
 			/** What it may say that others may not. */
 			allow?: readonly PermissionName[];
 	  }
+	| { kind: 'allowed'; edge: number; allow: readonly PermissionName[] }
 	| { kind: 'slave-removed'; edge: number; ifindex: number }
 	| { kind: 'assigned'; address: string; edge: number }
 	| { kind: 'released'; address: string }

@@ -94,9 +94,14 @@ export class PortState {
 		this.macHigh[edge] = high;
 		this.macLow[edge] = low;
 		this.learns[edge] = learn ? 1 : 0;
-		this.allows[edge] = allow.reduce((bits, name) => bits | permissionBits[name], 0);
+		this.allow(edge, allow);
 		this.slaves[this.slaveCount++] = edge;
 		this.present[edge] = 1;
+	}
+
+	/** What the slave may say that others may not: this, and no more what it might before. */
+	allow(edge: number, allow: readonly PermissionName[]): void {
+		this.allows[edge] = allow.reduce((bits, name) => bits | permissionBits[name], 0);
 	}
 
 	/** The caller has taken the slave's addresses away before. */

@@ -13,6 +13,7 @@ interface SetOptions {
 	json?: boolean;
 	ip?: string[];
 	limit?: string[];
+	allow?: Permission[];
 	mode?: Mode;
 	flag?: Flag;
 	offload?: string;
@@ -23,17 +24,18 @@ interface SetOptions {
 
 export async function set(
 	name: string,
-	{ json = false, ip, limit, mode, flag, offload, ageing, multicastSlave }: SetOptions,
+	{ json = false, ip, limit, allow, mode, flag, offload, ageing, multicastSlave }: SetOptions,
 ): Promise<void> {
 	const nominated = multicastSlave === false ? null : multicastSlave;
 	const forMaster = { mode, flag, offload, ageing, multicastSlave: nominated };
 	const master = Object.values(forMaster).some(value => value !== undefined);
-	if (master === (ip !== undefined || limit !== undefined)) {
+	const slave = [ip, limit, allow].some(value => value !== undefined);
+	if (master === slave) {
 		throw new IpvtapError(
 			'usage',
-			`ipvtap set: ${master ? '--ip and --limit are for slaves, the other options are for masters' : 'nothing to change is given'}`,
+			`ipvtap set: ${master ? '--ip, --limit and --allow are for slaves, the other options are for masters' : 'nothing to change is given'}`,
 			{
-				hint: 'a slave: --ip +A, --ip -A, --limit KEY=VALUE; a master: --mode, --flag, --offload, --ageing, --multicast-slave; see: ipvtap set --help',
+				hint: 'a slave: --ip +A, --ip -A, --limit KEY=VALUE, --allow WHAT; a master: --mode, --flag, --offload, --ageing, --multicast-slave; see: ipvtap set --help',
 			},
 		);
 	}
@@ -45,10 +47,11 @@ export async function set(
 		return;
 	}
 	checkSlaveName(name);
-	const wanted = { ...(ip && addressChange(ip)), limits: limit && parseLimits(limit) };
+	const wanted = { ...(ip && addressChange(ip)), limits: limit && parseLimits(limit), allow };
 	const changed = await change<Slave>(name, slavePath(name), wanted);
 	const text = limit === undefined ? '' : `, limits ${limitList(changed)}`;
-	print(json, changed, `${name}: ${addressList(changed)}${text}`);
+	const may = allow === undefined ? '' : `, allowed ${changed.allow.join(', ') || 'nothing special'}`;
+	print(json, changed, `${name}: ${addressList(changed)}${text}${may}`);
 }
 
 /** `+A` adds, `-A` removes, and `A` without a sign makes a whole new list. */

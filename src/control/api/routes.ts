@@ -1,6 +1,6 @@
 /** The API: each route checks who asks and what is said, and hands over to the controller. */
 import type { AttachRequest, Controller } from '../controller.js';
-import type { Info } from '../model.js';
+import type { Info, Permission } from '../model.js';
 import { trace } from '../trace/tracer.js';
 import { userId } from '../users.js';
 import { type Actor, requireOwner, requirePrivilege } from './access.js';
@@ -76,7 +76,9 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			path: '/v1/slaves/:name',
 			handle: async ({ name, body, actor }) => {
 				const { alias, ...change } = given(parseBody(slaveChange, body));
-				requireOwner(actor, registry.requireSlave(name).owner, `change the slave '${name}'`);
+				const slave = registry.requireSlave(name);
+				requireOwner(actor, slave.owner, `change the slave '${name}'`);
+				requireAllowed(actor, name, change.allow, slave.allow);
 				if (alias !== undefined) {
 					await controller.change(async () => controller.domains.nameNic(name, alias));
 					return { body: controller.slave(name) };
@@ -125,14 +127,23 @@ async function attach(
 	const { owner: user, ...wanted } = given(parseBody(slaveBody, body));
 	const owner = user === undefined ? actor.uid : await userId(String(user));
 	requireOwner(actor, owner, `give the slave '${name}' to somebody else`);
-	// Who answers DHCP, or says that it is the router, decides for the whole LAN.
-	if (wanted.allow?.length)
-		requirePrivilege(actor, `allow the slave '${name}' to be a ${wanted.allow.join(' or ')}`);
+	requireAllowed(actor, name, wanted.allow);
 	const request: AttachRequest = { ...wanted, name, owner };
 	const slave = await controller.attach(request, master =>
 		requirePrivilege(actor, `bring ${master} up as a master`),
 	);
 	return { status: 201, body: slave };
+}
+
+/** Who answers DHCP, or says that it is the router, decides for the whole LAN. @throws IpvtapError `permission`. */
+function requireAllowed(
+	actor: Actor,
+	name: string,
+	wanted: readonly Permission[] = [],
+	had: readonly Permission[] = [],
+): void {
+	const more = wanted.filter(one => !had.includes(one));
+	if (more.length > 0) requirePrivilege(actor, `allow the slave '${name}' to be a ${more.join(' or ')}`);
 }
 
 /** Without the keys that zod leaves in as undefined. */

@@ -10,6 +10,7 @@ import { frameTypes } from '../trace/words.js';
 const offload = z.string().min(1).max(4096);
 /** Seconds; a day is as good as for ever. */
 const ageing = z.int().min(1).max(86_400);
+const allow = z.array(z.enum(permissions)).max(permissions.length);
 const addresses = z.array(z.string().max(100)).max(limits.addressesPerSlave);
 
 /** `PUT /v1/masters/:name`; what is left out has its default, or stays as it is. */
@@ -42,7 +43,7 @@ export const slaveBody = z.strictObject({
 	addresses: addresses.optional(),
 	mac: z.string().max(100).optional(),
 	learn: z.boolean().optional(),
-	allow: z.array(z.enum(permissions)).max(permissions.length).optional(),
+	allow: allow.optional(),
 	queues: z.int().min(1).max(limits.queues).optional(),
 	owner: z.union([z.string().max(255), z.int().min(0)]).optional(),
 	ephemeral: z.boolean().optional(),
@@ -65,6 +66,7 @@ export const domainBody = z.strictObject({
 				flag: z.enum(flags).exactOptional(),
 				addresses,
 				learn: z.boolean().exactOptional(),
+				allow: allow.exactOptional(),
 				mac: z.string().max(100),
 				mtu: z.int().min(68).max(65521).exactOptional(),
 				queues: z.int().min(1).max(limits.queues),
@@ -79,7 +81,7 @@ export const domainBody = z.strictObject({
 
 /**
  * `PATCH /v1/slaves/:name`: either the whole list of static addresses, or what to add and to remove; limits to change;
- * or libvirt's name for the NIC, once it is known.
+ * the whole list of what it is allowed; or libvirt's name for the NIC, once it is known.
  */
 export const slaveChange = z
 	.strictObject({
@@ -87,6 +89,7 @@ export const slaveChange = z
 		add: addresses.optional(),
 		remove: addresses.optional(),
 		limits: limitsBody.optional(),
+		allow: allow.optional(),
 		alias: z.string().max(255).optional(),
 	})
 	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {

@@ -1,4 +1,4 @@
-/** Limits that a domain declares, and libvirt's own `<bandwidth>` beside them. */
+/** Limits and permissions that a domain declares, and libvirt's own `<bandwidth>` beside them. */
 import test from 'ava';
 import { assertClean, assertNothingLeft } from './clean.js';
 import { LibvirtHost } from './libvirt-host.js';
@@ -13,10 +13,10 @@ test.after.always(() => host?.close());
 test.afterEach.always(t => assertClean(t, host));
 
 test.serial(
-	'a domain declares limits; they outlive the daemon, and go back to the declared ones',
+	'a domain declares limits and permissions; they outlive the daemon, and go back to the declared ones',
 	async t => {
 		const elements = "<ipvtap:limit tx='20mbit/64k' slow='none'/>";
-		await host.define({ name: 'web', nics: [{ ...web1, elements }] });
+		await host.define({ name: 'web', nics: [{ ...web1, elements, attributes: "allow='router'" }] });
 		await host.virsh('start', 'web');
 		const declared = {
 			tx: { rate: 20_000_000, burst: 65_536 },
@@ -28,11 +28,16 @@ test.serial(
 		await host.stopIpvtapd('SIGKILL');
 		await host.startIpvtapd();
 		t.deepEqual((await host.slave('web1'))?.limits, declared);
-		await host.ipvtap('set', 'web1', '--limit', 'tx=none');
+		t.deepEqual((await host.slave('web1'))?.allow, ['router']);
+		await host.ipvtap('set', 'web1', '--limit', 'tx=none', '--allow', 'dhcp-server');
+		await host.stopIpvtapd('SIGKILL');
+		await host.startIpvtapd();
 		t.is((await host.slave('web1'))?.limits.tx, null);
+		t.deepEqual((await host.slave('web1'))?.allow, ['dhcp-server']);
 		await host.virsh('destroy', 'web');
 		await host.virsh('start', 'web');
 		t.deepEqual((await host.slave('web1'))?.limits, declared);
+		t.deepEqual((await host.slave('web1'))?.allow, ['router']);
 	},
 );
 

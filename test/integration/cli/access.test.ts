@@ -72,6 +72,12 @@ test.serial('a member of the group may have slaves of its own, and touch no othe
 		await as(member, 'attach', 'c', '--master', 'eth0', '--allow', 'dhcp-server'),
 		/^error: user 61001 may not allow the slave 'c' to be a dhcp-server\n/,
 	);
+	denied(
+		t,
+		await as(member, 'set', 'mine', '--allow', 'router'),
+		/^error: user 61001 may not allow the slave 'mine' to be a router\n/,
+	);
+	t.is((await as(member, 'set', 'mine', '--allow', 'none')).status, 0);
 	await site.attach('roots');
 	denied(
 		t,

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import type { Slave } from '../../../src/control/model.js';
 import { staticBusybox } from '../../../src/lab/busybox.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
@@ -123,12 +124,11 @@ test('a relay agent on the LAN, and the server behind it', async t => {
 test('a guest is the server, if that was allowed: of other guests and of the LAN', async t => {
 	const place = await Place.create(t, 'gs', { dnsmasq: [] });
 	const addresses = ['192.0.2.10/24', '2001:db8:1::10/64'];
-	const attach = ['--ip', '192.0.2.10', '--ip', '2001:db8:1::10', '--allow', 'dhcp-server,router'];
+	const attach = ['--ip', '192.0.2.10', '--ip', '2001:db8:1::10'];
 	const server = await place.guest(t, 'server', attach, { addresses, dad: false });
-	t.deepEqual((await place.product.json<{ allow: string[] }>('show', 'server')).allow, [
-		'dhcp-server',
-		'router',
-	]);
+	const allow = async (what: string) =>
+		(await place.product.json<Slave>('set', 'server', '--allow', what)).allow;
+	t.deepEqual(await allow('router,dhcp-server'), ['dhcp-server', 'router']);
 	await place.lan.dnsmasq(server.stack.namespace, [
 		range(100, 150),
 		'--dhcp-authoritative',
@@ -159,6 +159,15 @@ test('a guest is the server, if that was allowed: of other guests and of the LAN
 	t.true(((await place.drops('impostor'))['router-guard'] ?? 0) > 0);
 	t.is((await place.drops('server'))['dhcp-guard'], undefined);
 	await place.onlyTheMaster(t);
+
+	t.deepEqual(await allow('none'), []);
+	const late = await place.guest(t, 'vm2', []);
+	await place.client(t, 'udhcpc', late, 4);
+	await until('its answer to be refused', 20_000, async () => {
+		// What only servers hear doesn't reach it any more, but it answers what it may hear.
+		return (await place.drops('server'))['router-guard'];
+	});
+	t.deepEqual(await place.leases(late, 4), []);
 });
 
 test('nobody takes another’s identifier, chaddr after chaddr, or a pool', async t => {

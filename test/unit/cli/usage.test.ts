@@ -91,7 +91,7 @@ for (const [args, message, hint] of [
 	[['set', 'web1'], 'ipvtap set: nothing to change is given', /--ip \+A/],
 	[
 		['set', 'web1', '--ip', '+10.0.0.1', '--flag', 'vepa'],
-		'ipvtap set: --ip and --limit are for slaves, the other options are for masters',
+		'ipvtap set: --ip, --limit and --allow are for slaves, the other options are for masters',
 		/--ip \+A/,
 	],
 	[

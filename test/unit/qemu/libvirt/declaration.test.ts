@@ -1,7 +1,7 @@
 import test from 'ava';
 import { readDeclaration } from '../../../../qemu/libvirt/declaration.js';
 import { parseDomain } from '../../../../qemu/libvirt/domain.js';
-import { libvirtInterface, libvirtMetadata, metadataNamespace } from '../../../../qemu/libvirt-xml.js';
+import { libvirtInterface, metadataNamespace } from '../../../../qemu/libvirt-xml.js';
 
 const device = `<interface type='ethernet'>
 	<mac address='52:54:00:AA:00:01'/><target dev='ipvt-web1' managed='no'/><model type='virtio'/>
@@ -23,7 +23,7 @@ function faults(nics: string, devices?: string, vm?: string): string[] {
 
 test('a NIC is declared in the metadata, and is what its interface is', t => {
 	t.deepEqual(
-		read(`<i:nic target='ipvt-web1' master='eth0' mode='l2' flag='private' learn='on'>
+		read(`<i:nic target='ipvt-web1' master='eth0' mode='l2' flag='private' learn='on' allow='router, dhcp-server'>
 			<i:ip>192.0.2.10</i:ip><i:ip> 2001:db8::10/128 </i:ip></i:nic>`),
 		{
 			faults: [],
@@ -35,6 +35,7 @@ test('a NIC is declared in the metadata, and is what its interface is', t => {
 					mode: 'l2',
 					flag: 'private',
 					learn: true,
+					allow: ['router', 'dhcp-server'],
 					addresses: ['192.0.2.10', '2001:db8::10/128'],
 					mac: '52:54:00:aa:00:01',
 					mtu: 9000,
@@ -74,28 +75,11 @@ test('what is left out is left to the daemon', t => {
 	]);
 });
 
-test('what attach --format libvirt and libvirtMetadata write is what is read', t => {
-	const slave = {
-		name: 'web1',
-		ifname: 'ipvt-web1',
-		master: 'eth0',
-		mode: 'l2',
-		mac: '52:54:00:00:00:01',
-		mtu: 1500,
-		queues: 2,
-		learn: false,
-		addresses: [{ address: '192.0.2.10', family: 'inet', origin: 'static' }],
-	} as const;
-	const xml = `<domain><name>web</name><uuid>u</uuid>${libvirtMetadata({ ...slave, addresses: [...slave.addresses] })}<devices>${libvirtInterface(slave)}</devices></domain>`;
-	const declaration = readDeclaration(parseDomain(xml));
-	t.deepEqual(declaration?.faults, []);
-	t.like(declaration?.nics[0], {
-		target: 'ipvt-web1',
-		addresses: ['192.0.2.10'],
-		queues: 2,
-		learn: false,
-		mtu: 1500,
-	});
+test('what attach --format libvirt writes is what is read', t => {
+	const slave = { ifname: "ipvt-o'web", mac: '52:54:00:00:00:01', mtu: 1500, queues: 2 };
+	const declaration = read('<i:nic target="ipvt-o\'web" master="eth0"/>', libvirtInterface(slave));
+	t.deepEqual(declaration?.nics[0]?.mac, slave.mac);
+	t.like(declaration?.nics[0], { present: true, queues: 2, mtu: 1500 });
 });
 
 test('a domain without a declaration is none of ours', t => {
@@ -122,7 +106,7 @@ for (const [title, found, expected] of [
 		faults(nic(`${good} mtu='1500'`, '<i:route/>'), device, " version='2'"),
 		[
 			'/domain/metadata/i:vm/@version: found an unknown attribute, allowed: none',
-			`${at}/@mtu: found an unknown attribute, allowed: target, master, mode, flag, learn, mac`,
+			`${at}/@mtu: found an unknown attribute, allowed: target, master, mode, flag, learn, allow, mac`,
 			`${at}/i:route: found an unknown element <i:route>, allowed: ip, limit`,
 		],
 	],
@@ -133,11 +117,12 @@ for (const [title, found, expected] of [
 	],
 	[
 		'values',
-		faults(nic(`${good} mode='l4' flag='none' learn='yes'`)),
+		faults(nic(`${good} mode='l4' flag='none' learn='yes' allow='router,all'`)),
 		[
 			`${at}/@mode: found 'l4', allowed: 'l2', 'l3', 'l3s'`,
 			`${at}/@flag: found 'none', allowed: 'bridge', 'private', 'vepa'`,
 			`${at}/@learn: found 'yes', allowed: 'on', 'off'`,
+			`${at}/@allow: found 'router,all', allowed: 'dhcp-server', 'router', or both with a comma between`,
 		],
 	],
 	[
