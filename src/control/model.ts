@@ -125,7 +125,7 @@ export interface Master {
 	stats: SlaveStats;
 	/** Why it doesn't work at the moment; absent when it does. */
 	problem?: string;
-	/** In the answer to `up`: what works all the same, but somebody should know. */
+	/** What works all the same, but somebody should know; in the answer to `up`, also of its opening. */
 	warnings?: string[];
 }
 

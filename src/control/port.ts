@@ -16,7 +16,7 @@ import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
-import type { AddressEntry, SlaveStats } from './model.js';
+import type { AddressEntry, Permission, SlaveStats } from './model.js';
 import { Accounts } from './port/accounts.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
 import { Gateways } from './port/gateways.js';
@@ -257,6 +257,11 @@ export class Port extends EventEmitter<PortEvents> {
 	/** All slaves that there were before this daemon have been added. */
 	settle(): Promise<void> {
 		return this.#offload.settle();
+	}
+
+	/** What the user should know of it. */
+	get warnings(): string[] {
+		return this.#mode.warnings;
 	}
 
 	groups(name: string): SlaveGroups {

@@ -12,6 +12,7 @@ import { canOpen } from './users.js';
 export function viewMaster(registry: Registry, estate: Estate, record: MasterRecord): Master {
 	const open = estate.port(record.name);
 	const problem = estate.problems.get(record.name);
+	const warnings = open?.port.warnings ?? [];
 	return {
 		name: record.name,
 		ifindex: open?.link.ifindex ?? 0,
@@ -28,6 +29,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		slaves: registry.slaves(record.name).length,
 		stats: open?.port.stats() ?? noStats(),
 		...(problem === undefined ? {} : { problem }),
+		...(warnings.length > 0 ? { warnings } : {}),
 	};
 }
 

@@ -8,7 +8,7 @@ import type { BookChange, BookOrigin } from './address-book.js';
 import type { RxFilter, Wanted } from './groups.js';
 import type { EdgeLimits } from './limits.js';
 import type { FlagName, ModeName, PermissionName } from './port-state.js';
-import type { Hop } from './routing/routing.js';
+import type { Way } from './routing/routing.js';
 import type { Heard } from './slowpath/claimable.js';
 
 /** Changes of a port's state that both frame threads apply alike (`applyChange`). */
@@ -40,7 +40,7 @@ export type StateChange =
 	| { kind: 'multicast-slave'; edge: number }
 	/** What ICMP errors come from: the host's own addresses on the master, where it has any. */
 	| { kind: 'sources'; ipv4?: string; ipv6?: string }
-	| { kind: 'routes'; add: { prefix: string; hop: Hop }[]; remove: string[] }
+	| { kind: 'routes'; add: { prefix: string; hop: Way }[]; remove: string[] }
 	/** A neighbour on the master; without a MAC it is unknown again, or has `failed` to answer. */
 	| { kind: 'neighbour'; address: string; slot: number; mac?: string; failed?: true };
 

@@ -78,6 +78,7 @@ export const dropReasons = [
 	'ttl-exceeded',
 	'unresolved',
 	'off-link',
+	'bad-checksum',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

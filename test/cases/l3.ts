@@ -1,5 +1,5 @@
 /** Design 5.5: unicast only; slaves and the host as in l2, everything else as the host routes it. */
-import { icmp, icmpv6, raw, udp } from '../helpers/frames.js';
+import { icmp, icmpv6, patched, raw, udp } from '../helpers/frames.js';
 import {
 	gateway,
 	host,
@@ -72,6 +72,7 @@ const toNarrow6 = packet6(vm1, narrow, viaMaster, big6);
 const lastHop = packet4(vm1, server, viaMaster, udp(), { ttl: 1 });
 const lastHop6 = packet6(vm2, server, viaMaster, udp(), { hopLimit: 1 });
 const scoped = packet6({ ...vm1, ipv6: vm1.linkLocal }, server, viaMaster);
+const damaged = (to: Station) => patched(packet4(vm1, to, viaMaster), 24, [0xde, 0xad]);
 const asMaster = (station: Station): Station => ({ ...station, mac: MASTER });
 
 const routed: Case[] = [
@@ -189,6 +190,16 @@ const routed: Case[] = [
 		'vm1',
 		packet4({ ...vm1, ipv4: vm2.ipv4 }, server, viaMaster),
 		'ip-spoof',
+		l3,
+	),
+	dropped('with a damaged header', 'vm1', damaged(server), 'bad-checksum', l3),
+	dropped('with a damaged header, to where there is no route', 'vm1', damaged(unknown), 'bad-checksum', l3),
+	delivered(
+		"with a damaged header, to another guest: nobody routes that, and it is the receiver's to refuse",
+		'vm1',
+		damaged(asMaster(vm2)),
+		'vm2',
+		patched(packet4(vm1, vm2), 24, [0xde, 0xad]),
 		l3,
 	),
 	dropped('to a loopback address of the host', 'vm1', packet4(vm1, blackhole, viaMaster), 'blackhole', l3),

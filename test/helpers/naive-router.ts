@@ -30,6 +30,8 @@ export class NaiveRouter {
 		const source = hex(packet.slice(8, 24));
 		if (six && [source, destination].some(address => /^fe[89ab]/.test(address)))
 			return { refuse: 'beyond-scope' };
+		if (!six && internetChecksum(packet.slice(0, ((packet[0] as number) & 15) * 4)) !== 0)
+			return { drop: 'bad-checksum' };
 		const route = this.#lookUp(destination);
 		if (!route) return { refuse: 'no-route' };
 		const { to, gateway, mtu = 1500 } = route;
@@ -128,7 +130,7 @@ const codes6: Record<string, readonly [number, number]> = {
 	'too-big': [2, 0],
 };
 
-/** One hop older: the sum changes by what the TTL changes by, so that a wrong one stays wrong. */
+/** One hop older: the sum changes by what the TTL changes by. */
 function aged(frame: Uint8Array): Uint8Array {
 	const sum = number(frame, 24) + 0x0100;
 	return patched(

@@ -1,5 +1,5 @@
 /** What an explanation may depend on: facts about a case that can be read off it. */
-import { internetChecksum, mac } from '../helpers/frames.js';
+import { mac } from '../helpers/frames.js';
 import { MASTER } from '../helpers/world.js';
 import type { Mode } from './configurations.js';
 import type { Judgement } from './judgement.js';
@@ -20,8 +20,7 @@ export interface Circumstances {
 	fromMaster: boolean;
 	/** `nd`: neighbour discovery, with no other header in front. */
 	protocol: 'arp' | 'nd' | 'ipv4' | 'ipv6' | 'other';
-	/** Of IPv4: whether the header's checksum is right, and whether something follows the packet. */
-	sound: boolean;
+	/** Of IPv4: whether something follows the packet. */
 	padded: boolean;
 	/** Who gets anything. */
 	kernel: ReadonlySet<string>;
@@ -43,7 +42,6 @@ export function circumstances({ question, kernel, ours = [], verdict }: Judgemen
 		toMaster: text.startsWith(master),
 		fromMaster: text.startsWith(master, 12),
 		protocol: protocolOf(frame),
-		sound: isSound(frame),
 		padded: isPadded(frame),
 		kernel: new Set(kernel.map(({ to }) => to)),
 		ours: new Set(ours.map(({ to }) => to)),
@@ -64,11 +62,6 @@ function protocolOf(frame: Uint8Array): Circumstances['protocol'] {
 function isGroupAddress(frame: Uint8Array): boolean {
 	const type = ethertype(frame);
 	return (type === 0x0800 && (frame[30] ?? 0) >= 224) || (type === 0x86dd && frame[38] === 0xff);
-}
-
-function isSound(frame: Uint8Array): boolean {
-	const header = frame.subarray(14, 14 + ((frame[14] ?? 0) & 15) * 4);
-	return ethertype(frame) !== 0x0800 || internetChecksum(header) === 0;
 }
 
 function isPadded(frame: Uint8Array): boolean {

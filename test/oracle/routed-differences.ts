@@ -55,8 +55,9 @@ const router: Difference[] = [
 			mode === 'l3' && verdict === 'refuse: ttl-exceeded' && by === (role === 'sender' ? 'ours' : 'kernel'),
 	},
 	{
-		why: 'A damaged header stays recognizable, for the next hop to refuse; the kernel gives it a right checksum.',
-		explains: ({ role, by }, where) => isBytesOnWire(role, by, where) && !where.sound,
+		why: 'A router discards a packet with a damaged header (RFC 1812, 5.2.2); the kernel gives it a right checksum.',
+		explains: ({ role, by }, { verdict }) =>
+			verdict === 'drop: bad-checksum' && role === 'wire' && by === 'kernel',
 	},
 	{
 		why: "A short frame's padding is no part of its packet; the kernel makes the packet longer by it.",

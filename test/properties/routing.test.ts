@@ -106,7 +106,7 @@ test('routes lead where they say, however they come, change and go', t => {
 					)
 					.sort(([a], [b]) => Number(b.split('/')[1]) - Number(a.split('/')[1]))[0]?.[1];
 				const address = keyOf('10.0.0.3').words[0] as number;
-				const found = routing.find(address);
+				const found = routing.find(packet4('192.0.2.9', '10.0.0.3'), 0);
 				const expected = best === undefined ? hopVerdicts['no-route'] : hopVerdicts[best.to];
 				if (routing.verdict(found) !== expected) throw new Error('verdict');
 				if (routing.mtu(found) !== (best?.mtu ?? 0)) throw new Error('MTU');
@@ -117,6 +117,74 @@ test('routes lead where they say, however they come, change and go', t => {
 		300,
 	);
 });
+
+test('of several next hops a flow keeps to one, and many flows spread by weight; what is left behind is nothing', t => {
+	const gateways = ['192.0.2.1', '192.0.2.3', 'fe80::1'];
+	check(
+		t,
+		fc.property(
+			fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 2, maxLength: 3 }),
+			fc.integer(),
+			fc.nat(0xffff),
+			(weights, seed, first) => {
+				const routing = new Routing(seed, new Uint8Array(NEIGHBOURS_MAX));
+				gateways.forEach((address, index) => {
+					routing.neighbours.set(address, index + 1, `02:00:00:00:00:0${index + 1}`);
+				});
+				const of = weights.map((weight, index) => {
+					const hop: Hop = { to: 'wire', gateway: gateways[index] as string, mtu: 1400 + index };
+					return { hop, weight };
+				});
+				for (const prefix of ['0.0.0.0/0', '::/0', '10.0.0.0/8']) routing.set(prefix, { to: 'several', of });
+				const total = weights.reduce((sum, weight) => sum + weight);
+				for (const six of [false, true]) {
+					const taken = weights.map(() => 0);
+					for (let flow = first; flow < first + FLOWS; flow++) {
+						// As in life: sources are neighbours, destinations differ in few bits.
+						const [low, high] = [flow & 0xff, flow >> 8];
+						const packet = six
+							? packet6(`fd00::${low.toString(16)}`, `2001:db8::${high.toString(16)}`)
+							: packet4(`192.0.2.${low}`, `198.51.${high >> 8}.${high & 0xff}`);
+						const find = () => (six ? routing.find6(packet, 0) : routing.find(packet, 0));
+						const hop = find();
+						if (find() !== hop) throw new Error('a flow changed its hop');
+						const index = routing.mtu(hop) - 1400;
+						const slot = six ? routing.neighbour6(hop, packet, 24) : routing.neighbour(hop, 0);
+						if (routing.verdict(hop) !== hopVerdicts.wire || slot !== index + 1) throw new Error('hop');
+						(taken[index] as number)++;
+					}
+					// Five standard deviations of a fair choice.
+					weights.forEach((weight, index) => {
+						const share = weight / total;
+						const error = 5 * Math.sqrt(FLOWS * share * (1 - share));
+						if (Math.abs((taken[index] as number) - FLOWS * share) > error)
+							throw new Error(`weights ${weights}: taken ${taken}, IPv${six ? 6 : 4}`);
+					});
+				}
+				routing.set('10.0.0.0/8', { to: 'wire', gateway: '192.0.2.1', mtu: 1400 });
+				for (const prefix of ['0.0.0.0/0', '::/0']) routing.remove(prefix);
+				const alone = routing.find(packet4('192.0.2.9', '10.0.0.3'), 0);
+				if (routing.mtu(alone) !== 1400 || routing.find(packet4('192.0.2.9', '8.8.8.8'), 0) !== 0)
+					throw new Error('what is left');
+			},
+		),
+		30,
+	);
+});
+
+const FLOWS = 2000;
+
+function packet4(source: string, destination: string): DataView {
+	return view(bytesOf(new Uint8Array(12), octets(source), octets(destination)));
+}
+
+function packet6(source: string, destination: string): DataView {
+	return view(bytesOf(new Uint8Array(8), octets(source), octets(destination)));
+}
+
+function view(bytes: Uint8Array): DataView {
+	return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 function bits(address: string): string {
 	return Array.from(bytesOf(octets(address)), byte => byte.toString(2).padStart(8, '0')).join('');

@@ -1,12 +1,12 @@
-/** `ipvtap set NAME …`: addresses and limits of a slave; mode, flag, offload and ageing of a master. */
+/** `ipvtap set NAME …`: addresses, limits and permissions of a slave; mode, flag, offload and ageing of a master. */
 import { readConfig } from '../../config.js';
 import { parseAddress } from '../../control/addresses.js';
 import { askIfAny } from '../../control/autostart.js';
 import { parseLimits } from '../../control/limits.js';
-import type { Flag, Master, Mode, Slave } from '../../control/model.js';
+import type { Flag, Master, Mode, Permission, Slave } from '../../control/model.js';
 import { checkInterfaceName, checkSlaveName } from '../../control/names.js';
 import { IpvtapError } from '../../errors.js';
-import { print } from '../output.js';
+import { print, warn } from '../output.js';
 import { addressList, limitList, slavePath } from '../slave-text.js';
 
 interface SetOptions {
@@ -42,6 +42,7 @@ export async function set(
 	if (master) {
 		checkInterfaceName(name);
 		const changed = await change<Master>(name, `/v1/masters/${encodeURIComponent(name)}`, forMaster);
+		for (const text of changed.warnings ?? []) warn(text);
 		const { mode: inMode, flag: withFlag, offload: by, ageing: after } = changed;
 		print(json, changed, `${name}: mode ${inMode}, flag ${withFlag}, offload ${by}, ageing ${after} s`);
 		return;

@@ -61,6 +61,7 @@ function masterText(master: Master): string {
 	return details([
 		['master', `${master.name} (interface ${master.ifindex})`],
 		['state', stateText(master)],
+		...(master.warnings ?? []).map(text => ['warning', text] as const),
 		['mode', master.mode],
 		['flag', master.flag],
 		['offload', master.offload + (master.offloadDetail ? ` (${master.offloadDetail})` : '')],

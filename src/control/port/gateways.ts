@@ -43,7 +43,11 @@ export class Gateways {
 	readonly #look = (): void => {
 		this.#timer = undefined;
 		const routes = listRoutes().filter(route => this.#isOurs(route));
-		const addresses = new Set(routes.flatMap(({ gateway }) => gateway ?? []));
+		const addresses = new Set(
+			routes.flatMap(({ nextHops }) =>
+				nextHops.flatMap(({ ifindex, gateway }) => (ifindex === this.#ifindex ? (gateway ?? []) : [])),
+			),
+		);
 		const prefixes = new Set(routes.filter(isOnLink).map(({ dst }) => dst));
 		const said = [...[...addresses].sort(), '', ...[...prefixes].sort()].join();
 		if (said === this.#said) return;
@@ -51,8 +55,8 @@ export class Gateways {
 		this.#changed([...addresses].sort(), [...prefixes].sort());
 	};
 
-	#isOurs({ ifindex, type }: Route): boolean {
-		return ifindex === this.#ifindex && type === RTN_UNICAST;
+	#isOurs({ nextHops, type }: Route): boolean {
+		return type === RTN_UNICAST && nextHops.some(({ ifindex }) => ifindex === this.#ifindex);
 	}
 }
 

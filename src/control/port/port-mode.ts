@@ -53,6 +53,11 @@ export class PortMode {
 		if (mode !== 'l3s') this.#restore();
 	}
 
+	/** What the user should know. */
+	get warnings(): string[] {
+		return this.#routing?.warning === undefined ? [] : [this.#routing.warning];
+	}
+
 	/** Frames wait for this next hop. */
 	resolve(address: string): void {
 		this.#routing?.resolve(address);
@@ -69,6 +74,7 @@ export class PortMode {
 		const { master, host, neighboursUsed, change, log } = this.#options;
 		const routing = new HostRouting({
 			master: master().ifindex,
+			masterName: () => master().name,
 			host: host?.ifindex,
 			used: neighboursUsed,
 			change,

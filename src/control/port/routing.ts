@@ -7,18 +7,23 @@
  * it), so a list is the only thing that can't drift away from the truth. Events that come in crowds share a list.
  */
 import type { StateChange } from '../../datapath/messages.js';
-import type { Hop } from '../../datapath/routing/routing.js';
+import type { Way } from '../../datapath/routing/routing.js';
 import type { Logger } from '../../log.js';
 import { type Address, IFA_F_PERMANENT, listAddresses } from '../../sys/netlink/address.js';
+import { getLink } from '../../sys/netlink/link.js';
 import { LinkMonitor } from '../../sys/netlink/monitor.js';
 import { confirmNeighbour, listNeighbours, type Neighbour } from '../../sys/netlink/neighbour.js';
 import { listRoutes, RT_TABLE_MAIN } from '../../sys/netlink/route.js';
+import { listRules } from '../../sys/netlink/rule.js';
 import { type HostDevices, hopsOf, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, routeChanges } from './host-routes.js';
 import { NeighbourSlots } from './neighbour-slots.js';
+import { rulesWarning } from './rules.js';
 import { preferredSource } from './source-address.js';
 
 export interface RoutingOptions {
 	master: number;
+	/** What the master is called now. */
+	masterName: () => string;
 	/** The host slave's device, if there is one. */
 	host: number | undefined;
 	/** A byte per neighbour, set by the frame threads. */
@@ -32,8 +37,9 @@ export class HostRouting {
 	readonly #devices: HostDevices;
 	readonly #monitor: LinkMonitor;
 	readonly #slots = new NeighbourSlots();
-	#hops: ReadonlyMap<string, Hop> = new Map();
+	#hops: ReadonlyMap<string, Way> = new Map();
 	#sources = '';
+	#warning: string | undefined;
 	/** Until when no list of the routes is made, milliseconds: one that takes long isn't made often. */
 	#restUntil = 0;
 	#relist: NodeJS.Timeout | undefined;
@@ -44,9 +50,9 @@ export class HostRouting {
 	constructor(options: RoutingOptions) {
 		this.#options = options;
 		this.#devices = { master: options.master, host: options.host };
-		this.#monitor = new LinkMonitor({ neighbours: true });
+		this.#monitor = new LinkMonitor({ neighbours: true, rules: true });
 		this.#monitor.on('neighbour', ({ kind, neighbour }) => this.#onNeighbour(neighbour, kind === 'del'));
-		for (const event of ['route', 'link', 'address'] as const) {
+		for (const event of ['route', 'link', 'address', 'rule'] as const) {
 			this.#monitor.on(event, () => this.#soon());
 		}
 		this.#monitor.on('overrun', () => void this.start().catch(error => this.#complain(error)));
@@ -63,6 +69,11 @@ export class HostRouting {
 			...neighbours.flatMap(neighbour => this.#slots.update(neighbour, false) ?? []),
 		];
 		await Promise.all([...changes.map(change => this.#options.change(change)), this.#listRoutes()]);
+	}
+
+	/** What the user should know of how the host routes, and mode l3 doesn't. */
+	get warning(): string | undefined {
+		return this.#warning;
 	}
 
 	/** Has the kernel find out a neighbour's MAC, or whether it still has it; what comes of it comes as an event. */
@@ -104,6 +115,7 @@ export class HostRouting {
 		const hops = hopsOf(routes, this.#devices);
 		const changes = routeChanges(this.#hops, hops);
 		this.#hops = hops;
+		this.#lookAtRules();
 		const ended = performance.now();
 		this.#restUntil = ended + (ended - started) * REST;
 		const told = [this.#followSources()];
@@ -111,6 +123,13 @@ export class HostRouting {
 			told.push(this.#options.change({ kind: 'routes', ...changes }));
 		}
 		await Promise.all(told);
+	}
+
+	#lookAtRules(): void {
+		const { masterName, host, log } = this.#options;
+		const before = this.#warning;
+		this.#warning = rulesWarning(listRules(), masterName(), host === undefined ? host : getLink(host)?.name);
+		if (this.#warning !== undefined && this.#warning !== before) log.warn(this.#warning);
 	}
 
 	/** What ICMP errors come from: the host's addresses on the master; global and lasting ones are better. */

@@ -3,13 +3,15 @@
  * for a slave or the host is delivered as in l2; in l3 everything else is routed here as the host would route it, and
  * in l3s everything goes to the host, whose netfilter sees it before its routing sends it on.
  *
- *   hop        by longest prefix; not to the wire → the host, a refusal, a drop
+ *   checksum   of the IPv4 header; wrong → dropped: nobody knows what such a packet is (RFC 1812, 5.2.2)
+ *   hop        by longest prefix, of several the one that the flow hashes to; not to the wire → the host, a refusal, a drop
  *   hop limit  1 → refused; one less otherwise, the IPv4 header's checksum with it
  *   length     over the route's MTU → refused, or cut where the sender allows it
  *   neighbour  MAC of the router, or of the destination itself; not known → the frame waits in the slow path
  *
  * A refused frame is unchanged, and the slow path makes the ICMP error from it.
  */
+import { sumOf } from '../../wire/checksum.js';
 import { ETH_DESTINATION, ETH_SOURCE, ETHERNET_HEADER, writeMac } from '../../wire/ethernet.js';
 import {
 	IPV4_CHECKSUM,
@@ -30,6 +32,7 @@ import { drop, EDGE_HOST, EDGE_WIRE, refuse, SLOW_FANOUT, SLOW_FRAGMENT, SLOW_RE
 import { slaveReach, writeReceiver } from './owner.js';
 
 const DROP_NOT_ROUTED = drop('not-routed');
+const DROP_BAD_CHECKSUM = drop('bad-checksum');
 const REFUSE_NO_ROUTE = refuse('no-route');
 const REFUSE_TTL_EXCEEDED = refuse('ttl-exceeded');
 const REFUSE_TOO_BIG = refuse('too-big');
@@ -54,8 +57,10 @@ export function routeIpv4(state: PortState, frame: DataView, at: number, edge: n
 		const reach = toNeighbour(state, frame, at, edge, owner);
 		if (reach !== EDGE_WIRE) return reach;
 	}
+	// Never left to be completed: a virtio header's partial checksum is that of the payload.
+	if (sumOf(frame, ip, (frame.getUint8(ip) & 15) << 2) !== 0xffff) return DROP_BAD_CHECKSUM;
 	const { routing } = state;
-	const hop = routing.find(destination);
+	const hop = routing.find(frame, ip);
 	const verdict = routing.verdict(hop);
 	if (verdict !== EDGE_WIRE) return notToWire(state, frame, at, verdict);
 	const ttl = frame.getUint8(ip + IPV4_TTL);
@@ -89,7 +94,7 @@ export function routeIpv6(state: PortState, frame: DataView, at: number, edge: n
 	// RFC 4291, 2.5.6: what is link-local at either end doesn't leave the link, which in l3 is the port.
 	if (isLinkLocal6(frame, ip + IPV6_SOURCE) || isLinkLocal6(frame, destination)) return REFUSE_BEYOND_SCOPE;
 	const { routing } = state;
-	const hop = routing.find6(frame, destination);
+	const hop = routing.find6(frame, ip);
 	const verdict = routing.verdict(hop);
 	if (verdict !== EDGE_WIRE) return notToWire(state, frame, at, verdict);
 	const hopLimit = frame.getUint8(ip + IPV6_HOP_LIMIT);

@@ -1,8 +1,9 @@
 /**
  * How the host would send, for frames that have to be routed: prefixes lead to hops, hops lead to a verdict or to a
- * neighbour. A hop that many routes share is there once, however many prefixes a router has; its fields lie in typed
- * arrays, because each routed frame reads them.
+ * neighbour, or are several of which the flow chooses one. A hop that many routes share is there once, however many
+ * prefixes a router has; its fields lie in typed arrays, because each routed frame reads them.
  */
+import { IPV4_DESTINATION, IPV4_SOURCE, IPV6_DESTINATION, IPV6_SOURCE } from '../../wire/ip.js';
 import { type AddressKey, keyOf } from '../address-key.js';
 import { drop, EDGE_HOST, EDGE_WIRE, refuse } from '../verdict.js';
 import { Fib } from './fib.js';
@@ -28,6 +29,18 @@ export interface Hop {
 	mtu?: number;
 }
 
+/**
+ * Several next hops of one route (ECMP). A flow, that is two addresses, keeps to one of them, as with the kernel's
+ * `fib_multipath_hash_policy` 0; of many flows each hop gets a share by its weight, a whole number from 1.
+ */
+export interface Several {
+	to: 'several';
+	of: readonly { hop: Hop; weight: number }[];
+}
+
+/** What a prefix leads to. */
+export type Way = Hop | Several;
+
 /** Hops that differ: as many as a table of the FIB can tell apart. */
 const HOPS_MAX = 65_535;
 /** RFC 7600, 4.8, for routers without an IPv4 address of their own; Linux does so too (commit 321827477360). */
@@ -41,7 +54,10 @@ export class Routing {
 	readonly source6 = new DataView(new ArrayBuffer(16));
 	readonly #fib4: Fib;
 	readonly #fib6: Fib;
-	readonly #hops = new Map<string, { index: number; uses: number }>();
+	readonly #hops = new Map<string, { index: number; uses: number; way: Way }>();
+	readonly #seed: number;
+	/** By hop: of which ones it consists, if it is several. */
+	readonly #several: (Members | undefined)[] = [];
 	readonly #prefixes = new Map<string, string>();
 	readonly #free: number[] = [];
 	/** Hop 0 is what no prefix leads to. */
@@ -53,20 +69,25 @@ export class Routing {
 	#gateways = new DataView(new ArrayBuffer(16));
 
 	constructor(seed: number, used: Uint8Array) {
+		this.#seed = seed | 1;
 		this.#fib4 = new Fib(1, seed);
 		this.#fib6 = new Fib(4, seed);
 		this.neighbours = new Neighbours(seed, used);
 		this.setSources(undefined, undefined);
 	}
 
-	/** Hop towards the IPv4 address; 0 if there is no route. */
-	find(address: number): number {
-		return this.#fib4.find(address);
+	/** Hop of the IPv4 packet at `ip`; 0 if there is no route. */
+	find(frame: DataView, ip: number): number {
+		const hop = this.#fib4.find(frame.getInt32(ip + IPV4_DESTINATION));
+		const several = this.#several[hop];
+		return several === undefined ? hop : choose(several, this.#hash(frame, ip + IPV4_SOURCE, 8));
 	}
 
-	/** Hop towards the IPv6 address at `at`; 0 if there is no route. */
-	find6(frame: DataView, at: number): number {
-		return this.#fib6.find6(frame, at);
+	/** Hop of the IPv6 packet at `ip`; 0 if there is no route. */
+	find6(frame: DataView, ip: number): number {
+		const hop = this.#fib6.find6(frame, ip + IPV6_DESTINATION);
+		const several = this.#several[hop];
+		return several === undefined ? hop : choose(several, this.#hash(frame, ip + IPV6_SOURCE, 32));
 	}
 
 	/** EDGE_WIRE, EDGE_HOST, or what becomes of frames that can't go on. */
@@ -99,11 +120,11 @@ export class Routing {
 	}
 
 	/** Adds or changes a route. @param prefix `10.0.0.0/8`, canonical: it is also the route's name. */
-	set(prefix: string, hop: Hop): void {
+	set(prefix: string, way: Way): void {
 		const { key, length } = parse(prefix);
 		const before = this.#prefixes.get(prefix);
-		const name = JSON.stringify([hop.to, hop.gateway, hop.mtu]);
-		const index = this.#take(name, hop);
+		const name = nameOf(way);
+		const index = this.#take(name, way);
 		if (index === 0) return;
 		this.#fib(key).set(key.words, length, index);
 		this.#prefixes.set(prefix, name);
@@ -132,29 +153,64 @@ export class Routing {
 	}
 
 	/** @returns the hop's index, or 0 if there are too many that differ. */
-	#take(name: string, { to, gateway, mtu }: Hop): number {
+	#take(name: string, way: Way): number {
 		const known = this.#hops.get(name);
 		if (known) {
 			known.uses++;
 			return known.index;
 		}
-		if (this.#free.length === 0 && this.#count === HOPS_MAX) return 0;
+		const members = way.to === 'several' ? this.#takeAll(way) : undefined;
+		if (members === null || (this.#free.length === 0 && this.#count === HOPS_MAX)) return 0;
 		const index = this.#free.pop() ?? this.#count++;
 		if (index >= this.#verdicts.length) this.#grow();
+		this.#several[index] = members;
+		if (way.to !== 'several') this.#write(index, way);
+		this.#hops.set(name, { index, uses: 1, way });
+		return index;
+	}
+
+	#write(index: number, { to, gateway, mtu }: Hop): void {
 		this.#verdicts[index] = hopVerdicts[to];
 		this.#mtus[index] = mtu ?? 0;
 		const key = gateway === undefined ? undefined : keyOf(gateway);
 		this.#gatewayFamilies[index] = key?.family ?? 0;
 		if (key) copy(key.bytes, this.#gateways, index << 4);
-		this.#hops.set(name, { index, uses: 1 });
-		return index;
+	}
+
+	/** @returns null if there are too many hops that differ. */
+	#takeAll({ of }: Several): Members | null {
+		const hops = Int32Array.from(of, ({ hop }) => this.#take(nameOf(hop), hop));
+		if (hops.includes(0)) {
+			for (const [index, { hop }] of of.entries()) if (hops[index] !== 0) this.#give(nameOf(hop));
+			return null;
+		}
+		let sum = 0;
+		const total = of.reduce((sum, { weight }) => sum + weight, 0);
+		const bounds = Float64Array.from(of, ({ weight }) => {
+			sum += weight;
+			return (sum / total) * 2 ** 32;
+		});
+		return { hops, bounds };
 	}
 
 	#give(name: string): void {
 		const hop = this.#hops.get(name);
 		if (!hop || --hop.uses > 0) return;
 		this.#hops.delete(name);
+		this.#several[hop.index] = undefined;
 		this.#free.push(hop.index);
+		if (hop.way.to === 'several') for (const { hop: member } of hop.way.of) this.#give(nameOf(member));
+	}
+
+	/** Of the addresses at `at`, 32 bits: mixed, so that neighbouring ones part (MurmurHash3's finalizer). */
+	#hash(frame: DataView, at: number, bytes: number): number {
+		let hash = this.#seed;
+		for (let offset = at; offset < at + bytes; offset += 4) {
+			hash = Math.imul(hash ^ frame.getInt32(offset), 0x85ebca6b);
+			hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+			hash ^= hash >>> 16;
+		}
+		return hash >>> 0;
 	}
 
 	#grow(): void {
@@ -174,6 +230,24 @@ export class Routing {
 	#fib(key: AddressKey): Fib {
 		return key.family === 4 ? this.#fib4 : this.#fib6;
 	}
+}
+
+interface Members {
+	hops: Int32Array;
+	/** Which hashes are whose: those below its bound, and not below that before. The last is 2³². */
+	bounds: Float64Array;
+}
+
+function choose({ hops, bounds }: Members, hash: number): number {
+	let index = 0;
+	while (hash >= (bounds[index] as number)) index++;
+	return hops[index] as number;
+}
+
+function nameOf(way: Way): string {
+	return way.to === 'several'
+		? JSON.stringify(way.of.map(({ hop, weight }) => [nameOf(hop), weight]))
+		: JSON.stringify([way.to, way.gateway, way.mtu]);
 }
 
 function parse(prefix: string): { key: AddressKey; length: number } {

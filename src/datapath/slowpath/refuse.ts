@@ -12,7 +12,6 @@ import {
 	writeMac,
 } from '../../wire/ethernet.js';
 import * as icmp from '../../wire/icmp.js';
-import { IPV4_DESTINATION, IPV6_DESTINATION } from '../../wire/ip.js';
 import { mtuOf } from '../forward/route.js';
 import type { PortState } from '../port-state.js';
 import { type Region, regionOf } from '../transmit.js';
@@ -113,8 +112,5 @@ export class Refuser {
 
 function mtuTowards(state: PortState, frame: DataView, ip: number, ipv4: boolean): number {
 	const { routing } = state;
-	const hop = ipv4
-		? routing.find(frame.getInt32(ip + IPV4_DESTINATION))
-		: routing.find6(frame, ip + IPV6_DESTINATION);
-	return mtuOf(state, hop);
+	return mtuOf(state, ipv4 ? routing.find(frame, ip) : routing.find6(frame, ip));
 }

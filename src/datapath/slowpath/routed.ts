@@ -118,9 +118,9 @@ export class Routed {
 
 	#fragment(frame: DataView, at: number, length: number, ingress: number): number {
 		const { state, sink } = this.#options;
-		const destination = frame.getInt32(at + ETHERNET_HEADER + IPV4_DESTINATION);
+		const mtu = mtuOf(state, state.routing.find(frame, at + ETHERNET_HEADER));
 		const { region } = this.#fragmenter;
-		for (const piece of this.#fragmenter.cut(frame, at, mtuOf(state, state.routing.find(destination)))) {
+		for (const piece of this.#fragmenter.cut(frame, at, mtu)) {
 			const verdict = forward(state, region.frame, piece.at, piece.length, ingress);
 			// All go the same way, so the first tells.
 			if (verdict === SLOW_RESOLVE) return this.#park(frame, at, length, ingress);
@@ -138,9 +138,10 @@ export class Routed {
 function nextHop(state: PortState, frame: DataView, at: number): string {
 	const { routing } = state;
 	const ipv4 = frame.getUint16(at + ETH_TYPE) === ETHERTYPE_IPV4;
-	const destination = at + ETHERNET_HEADER + (ipv4 ? IPV4_DESTINATION : IPV6_DESTINATION);
-	const hop = ipv4 ? routing.find(frame.getInt32(destination)) : routing.find6(frame, destination);
+	const ip = at + ETHERNET_HEADER;
+	const hop = ipv4 ? routing.find(frame, ip) : routing.find6(frame, ip);
 	const { family, bytes, at: gateway } = routing.gateway(hop);
-	if (family === 0) return addressText(frame, destination, ipv4 ? 4 : 6);
+	if (family === 0)
+		return addressText(frame, ip + (ipv4 ? IPV4_DESTINATION : IPV6_DESTINATION), ipv4 ? 4 : 6);
 	return addressText(bytes, gateway, family === 4 ? 4 : 6);
 }

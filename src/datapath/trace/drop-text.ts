@@ -145,6 +145,11 @@ export const dropTexts: Record<DropReason, DropText> = {
 		remedy:
 			'If it may change addresses that fast: ipvtap set NAME --limit learn=RATE; or give it the address: --ip +ADDRESS.',
 	},
+	'bad-checksum': {
+		means: 'it has to be routed, and the checksum of its IPv4 header is wrong (RFC 1812, 5.2.2)',
+		remedy:
+			"Look for a damaged packet at its sender: the guest's own stack makes this checksum, whatever it leaves to its NIC.",
+	},
 	'off-link': {
 		means:
 			'its source is no address of the LAN that the master is on, so that nobody can claim it by using it',

@@ -22,6 +22,8 @@ export interface LinkMonitorEvents {
 	address: [event: { kind: Kind; address: Address }];
 	route: [event: { kind: Kind; route: Route }];
 	neighbour: [event: { kind: Kind; neighbour: Neighbour }];
+	/** Policy routing has changed: see `listRules`. */
+	rule: [];
 	/**
 	 * The kernel dropped messages: what was known may be wrong, list everything anew. Events that follow are younger
 	 * than the loss.
@@ -34,6 +36,8 @@ export interface LinkMonitorEvents {
 export interface LinkMonitorOptions {
 	/** Neighbours too; off by default, because a busy host changes them all the time. */
 	neighbours?: boolean;
+	/** Rules of policy routing too; off by default. */
+	rules?: boolean;
 	/** Bytes of the kernel's queue of messages for us; default 4 MiB, some 3000 device changes. */
 	receiveBuffer?: number;
 }
@@ -50,9 +54,10 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 	#overrun = false;
 	#closed = false;
 
-	constructor({ neighbours = false, receiveBuffer = 4 << 20 }: LinkMonitorOptions = {}) {
+	constructor({ neighbours = false, rules = false, receiveBuffer = 4 << 20 }: LinkMonitorOptions = {}) {
 		super();
-		this.#fd = openSubscriber(neighbours ? [...groups, RTNLGRP_NEIGH] : groups, receiveBuffer);
+		const more = [...(neighbours ? [RTNLGRP_NEIGH] : []), ...(rules ? ruleGroups : [])];
+		this.#fd = openSubscriber([...groups, ...more], receiveBuffer);
 		try {
 			this.#poll = node.poll(this.#fd, readable, this.#wake);
 		} catch (error) {
@@ -146,7 +151,11 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 			case RTM_DELNEIGH: {
 				const neighbour = parseNeighbour(message);
 				if (neighbour !== undefined) this.emit('neighbour', { kind, neighbour });
+				return;
 			}
+			case RTM_NEWRULE:
+			case RTM_DELRULE:
+				this.emit('rule');
 		}
 	}
 }
@@ -164,12 +173,17 @@ const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
 const RTNLGRP_LINK = 1;
 const RTNLGRP_NEIGH = 3;
 const RTNLGRP_IPV4_IFADDR = 5;
 const RTNLGRP_IPV4_ROUTE = 7;
 const RTNLGRP_IPV6_IFADDR = 9;
 const RTNLGRP_IPV6_ROUTE = 11;
+const RTNLGRP_IPV4_RULE = 8;
+const RTNLGRP_IPV6_RULE = 19;
+const ruleGroups = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
 const groups = [
 	RTNLGRP_LINK,
 	RTNLGRP_IPV4_IFADDR,

@@ -16,7 +16,7 @@ import {
 import { dump, request } from './socket.js';
 import { type Family, familyNumber, ipBytes, parsePrefix } from './text.js';
 
-export type { Route } from './route-message.js';
+export type { NextHop, Route } from './route-message.js';
 
 /**
  * Marks the routes that are ours, so that a restart finds them and nothing else is ever deleted. The kernel hands

@@ -1,5 +1,6 @@
 /** Mode l3 with real stacks: the host's routes and neighbours decide, and errors come from the host's address. */
 import test from 'ava';
+import type { Master } from '../../../src/control/model.js';
 import type { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
 import { beyond, host, inner, laptop, ping, RoutedWorld, router } from './world.js';
@@ -97,6 +98,70 @@ test.serial("routes are followed as they change, and errors come from the host's
 	await until('the first gateway', 5000, async () => (await ping(one, beyond.ipv4)).received === 2);
 	const { drops } = await world.product.stats('one');
 	t.true((drops['no-route'] ?? 0) > 0, JSON.stringify(drops));
+});
+
+test.serial(
+	'of two next hops each flow keeps to one, and both have some; one that is dead has none',
+	async t => {
+		const { host: inside, laptop: other, router: first } = world.lan;
+		const seen = async (by: typeof first) => {
+			const json = await by.exec('nft', ['-j', 'list', 'set', 'inet', 'flows', 'seen']);
+			const [, { set }] = JSON.parse(json).nftables as [unknown, { set: { elem?: string[] } }];
+			return set.elem ?? [];
+		};
+		for (const by of [first, other]) await by.exec('nft', ['-f', '-'], { input: flowsTable });
+		const spread = async () => {
+			for (const by of [first, other]) await by.exec('nft', ['flush', 'set', 'inet', 'flows', 'seen']);
+			const pings = 'for n in $(seq 100 163); do ping -q -c1 -W1 198.51.100.$n & done; wait';
+			await one.run('sh', ['-c', pings]);
+			return Promise.all([first, other].map(seen));
+		};
+		const route = `198.51.100.0/24 nexthop via ${router.ipv4} weight 3 nexthop via ${laptop.ipv4}`;
+		await inside.ip(`route add ${route}`);
+		const [byRouter = [], byLaptop = []] = await until('both to be used', 10_000, async () => {
+			const found = await spread();
+			return found.every(list => list.length > 0) ? found : undefined;
+		});
+		t.log(`${byRouter.length} by the router, of weight 3, and ${byLaptop.length} by the laptop`);
+		t.is(byRouter.length + byLaptop.length, 64);
+		t.is(new Set([...byRouter, ...byLaptop]).size, 64, 'no flow took both');
+		t.deepEqual(new Set((await spread())[1]), new Set(byLaptop), 'and each takes the same again');
+		await inside.ip(`route replace 198.51.100.0/24 via ${router.ipv4}`);
+		await until('all by the router', 10_000, async () => (await spread())[1]?.length === 0);
+		await inside.ip('route delete 198.51.100.0/24');
+		for (const by of [first, other]) await by.exec('nft', ['delete', 'table', 'inet', 'flows']);
+	},
+);
+
+const flowsTable = `table inet flows {
+	set seen { type ipv4_addr; size 256; flags dynamic; }
+	chain in {
+		type filter hook prerouting priority 0; policy accept;
+		ip daddr 198.51.100.100-198.51.100.163 ip saddr 192.0.2.11 update @seen { ip daddr }
+	}
+}`;
+
+test.serial('rules of policy routing are not followed, which is said, with what helps', async t => {
+	const { host: inside } = world.lan;
+	const warnings = async () => (await world.product.json<Master>('show', 'eth0')).warnings;
+	t.is(await warnings(), undefined);
+	await inside.ip('rule add iif lo lookup 100', 'rule add oif eth0 lookup 100');
+	await inside.ip('rule add from 192.0.2.0/24 lookup 100 priority 1234');
+	const said = await until('a warning', 5000, warnings);
+	t.is(said.length, 1);
+	t.regex(said[0]!, /ip rule: 1234\).*: ipvtap set eth0 --mode l3s$/);
+	const { stderr } = await world.product.ipvtap(['set', 'eth0', '--mode', 'l3']);
+	t.regex(stderr, /^warning: the host routes by rules/);
+	await inside.ip('rule delete priority 1234');
+	await until('no warning', 5000, async () => (await warnings()) === undefined);
+	// As wg-quick(8) has it.
+	const wireguard = (what: string) =>
+		inside.exec('ip', ['-6', 'rule', what, 'not', 'fwmark', '51820', 'table', '51820']);
+	await wireguard('add');
+	await until('a warning of IPv6', 5000, warnings);
+	await wireguard('delete');
+	await until('no warning again', 5000, async () => (await warnings()) === undefined);
+	await inside.ip('rule delete iif lo lookup 100', 'rule delete oif eth0 lookup 100');
 });
 
 test.serial(

@@ -40,17 +40,21 @@ test('what a bridge says about its ports, and wireless events, are not devices',
 	t.is(parseLink(message(ifinfomsg(0))), undefined);
 });
 
-test('of several next hops the first is told', t => {
-	const hop = (ifindex: number, gateway: string) => {
+test('of several next hops the first is told, and all', t => {
+	const hop = (ifindex: number, gateway: string, flags = 0, weight = 1) => {
 		const via = attribute(5, ipBytes(gateway));
-		return Buffer.concat([u16(8 + via.length), u8(0), u8(0), u32(ifindex), via]);
+		return Buffer.concat([u16(8 + via.length), u8(flags), u8(weight - 1), u32(ifindex), via]);
 	};
 	const rtmsg = Buffer.from([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0]);
-	const route = parseRoute(message(rtmsg, attribute(9, hop(4, '10.0.0.1'), hop(5, '10.0.0.2'))));
+	const route = parseRoute(message(rtmsg, attribute(9, hop(4, '10.0.0.1', 16), hop(5, '10.0.0.2', 1, 7))));
 	t.like(route, {
 		dst: '0.0.0.0/0',
 		ifindex: 4,
 		gateway: '10.0.0.1',
+		nextHops: [
+			{ ifindex: 4, gateway: '10.0.0.1', dead: false, linkDown: true, weight: 1 },
+			{ ifindex: 5, gateway: '10.0.0.2', dead: true, linkDown: false, weight: 7 },
+		],
 		table: 254,
 		protocol: 3,
 		type: 1,
@@ -61,7 +65,7 @@ test('of several next hops the first is told', t => {
 test('an IPv4 route over an IPv6 router', t => {
 	const rtmsg = Buffer.from([2, 8, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0]);
 	const via = attribute(18, u16(10), ipBytes('fe80::1'));
-	t.like(parseRoute(message(rtmsg, attribute(1, ipBytes('10.0.0.0')), via)), {
+	t.like(parseRoute(message(rtmsg, attribute(1, ipBytes('10.0.0.0')), attribute(4, u32(3)), via)), {
 		dst: '10.0.0.0/8',
 		gateway: 'fe80::1',
 	});

@@ -2,33 +2,64 @@
 import test from 'ava';
 import { hopsOf, routeChanges } from '../../../../src/control/port/host-routes.js';
 import { NeighbourSlots } from '../../../../src/control/port/neighbour-slots.js';
+import type { Hop } from '../../../../src/datapath/routing/routing.js';
 import {
 	NUD_FAILED,
 	NUD_INCOMPLETE,
 	NUD_REACHABLE,
 	NUD_STALE,
 } from '../../../../src/sys/netlink/neighbour.js';
-import type { Route } from '../../../../src/sys/netlink/route.js';
+import type { NextHop, Route } from '../../../../src/sys/netlink/route.js';
 
 const devices = { master: 2, host: 9 };
 const main = 254;
 
 function route(dst: string, fields: Partial<Route> = {}): Route {
 	const family = dst.includes(':') ? 'inet6' : 'inet';
-	const absent = { gateway: undefined, src: undefined, mtu: undefined };
+	const { ifindex, gateway, nextHops } = { ifindex: 2, gateway: undefined, nextHops: undefined, ...fields };
 	return {
 		family,
 		dst,
-		ifindex: 2,
-		...absent,
+		src: undefined,
+		mtu: undefined,
 		table: main,
 		protocol: 4,
 		scope: 0,
 		type: 1,
 		metric: 0,
 		...fields,
+		ifindex,
+		gateway,
+		nextHops: nextHops ?? (ifindex === undefined ? [] : [nextHop(ifindex, { gateway })]),
 	};
 }
+
+function nextHop(ifindex: number, fields: Partial<NextHop> = {}): NextHop {
+	return { ifindex, gateway: undefined, dead: false, linkDown: false, weight: 1, ...fields };
+}
+
+test('several next hops, less those that are dead, and those without a carrier if there are others', t => {
+	const of = (...nextHops: NextHop[]) =>
+		hopsOf([route('10.0.0.0/8', { nextHops })], devices).get('10.0.0.0/8');
+	const [a, b] = [nextHop(2, { gateway: '192.0.2.1', weight: 3 }), nextHop(2, { gateway: '192.0.2.3' })];
+	const wire = (gateway: string): Hop => ({ to: 'wire', gateway });
+	t.deepEqual(of(a, b, nextHop(3)), {
+		to: 'several',
+		of: [
+			{ hop: wire('192.0.2.1'), weight: 3 },
+			{ hop: wire('192.0.2.3'), weight: 1 },
+			{ hop: { to: 'host' }, weight: 1 },
+		],
+	});
+	t.deepEqual(of({ ...a, dead: true }, b), wire('192.0.2.3'));
+	t.deepEqual(of(a, { ...b, linkDown: true }), wire('192.0.2.1'));
+	t.deepEqual(of({ ...a, linkDown: true }), wire('192.0.2.1'), 'nothing better');
+	t.is(of({ ...a, dead: true }), undefined);
+	const before = hopsOf([route('10.0.0.0/8', { nextHops: [a, b] })], devices);
+	const after = hopsOf([route('10.0.0.0/8', { nextHops: [a, { ...b, weight: 2 }] })], devices);
+	t.deepEqual(routeChanges(before, before).add, []);
+	t.is(routeChanges(before, after).add.length, 1);
+});
 
 test('where a route leads', t => {
 	const hops = hopsOf(
