@@ -61,6 +61,12 @@ export const port = (flag: string, end: string): Option =>
 export const ttl = (): Option =>
 	new Option('--ttl <n>', 'TTL or hop limit (default: 64)').argParser(wholeNumber(0, 255));
 
+export const benchOnly = (): Option =>
+	new Option('--only <part>', 'the decision alone, or frames of the network alone').choices([
+		'micro',
+		'network',
+	]);
+
 export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
 export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');
 export const anyName = (): Argument => new Argument('<name>', "a slave's or a master's name");

@@ -218,6 +218,34 @@ function makeProgram(finish: (status: number) => void): Command {
 		async (_options, self) => finish(await (await import('./commands/demo.js')).demo(all(self))),
 	);
 
+	command('bench', 'measure ipvtap beside bridges and others, in throwaway namespaces', [
+		'sudo ipvtap bench --quick',
+		'sudo ipvtap bench --filter v2v-64 --peers ipvtap,ipvtap-tc-bpf,macvtap',
+		'sudo ipvtap bench --report bench.md',
+	])
+		.option('--quick', 'fewer rows, fewer peers: two minutes in place of a quarter of an hour')
+		.option('--filter <row>', 'only rows whose name contains this; again for more', option.collect)
+		.option('--peers <list>', 'these, with commas between; the bridge is always among them')
+		.option('--list', 'say which rows and peers there are')
+		.option(
+			'--blocks <n>',
+			'interleaved blocks; every row runs twice per peer in each (default: 3; quick: 2)',
+		)
+		.option('--seconds <s>', 'what is measured of a run (default: 0.4)')
+		.option('--minutes <m>', 'after these, no new block of a row is begun (default: 14; quick: 1.5)')
+		.addOption(option.benchOnly())
+		.option('--out <folder>', 'where raw results are kept (default: bench-results)')
+		.option(
+			'--report <page.md>',
+			'write a report with plots there, or between the marks of a page that has them',
+		)
+		.option(
+			'--from <results.json>',
+			'report on raw results instead of measuring; again for more',
+			option.collect,
+		)
+		.action(async (_options, self) => (await import('./commands/bench.js')).bench(all(self)));
+
 	return program;
 }
 

@@ -3,11 +3,12 @@
  *
  *   tap:NAME     /dev/net/tun, TUNSETIFF by name (a persistent TAP, or a new one)
  *   file:PATH    a macvtap's or ipvtap's own character device
+ *   vde:FOLDER   a port of the vde_switch whose control socket is in this folder, as QEMU's -netdev vde opens it
  *   packet:NAME[@NETNS]  AF_PACKET on a network device, of the network namespace of this name (`ip netns`) where one
  *                is given: what stands for another machine on the wire
  *
  * Every frame carries a vnet header before it, in both directions (12 bytes at a TAP, as QEMU's virtio-net asks
- * for with mergeable buffers; 10 at AF_PACKET).
+ * for with mergeable buffers; 10 at AF_PACKET; none at VDE, which knows no such thing).
  */
 #ifndef BENCH_EDGE_H
 #define BENCH_EDGE_H
@@ -26,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define VNET_TAP 12
@@ -34,7 +36,7 @@
 #define WIRE_SLOTS 8192u
 #define FRAME_MAX 65550
 
-enum edge_kind { EDGE_TAP, EDGE_PACKET };
+enum edge_kind { EDGE_FILE, EDGE_PACKET };
 
 struct edge {
 	enum edge_kind kind;
@@ -42,7 +44,7 @@ struct edge {
 	int vnet;
 	uint8_t *ring; /* EDGE_PACKET: TPACKET_V2 */
 	unsigned slot;
-	uint8_t *buffer; /* EDGE_TAP: the last frame read, vnet header first */
+	uint8_t *buffer; /* EDGE_FILE: the last frame read, vnet header first */
 };
 
 static inline void set_option(int fd, int level, int name, int value)
@@ -56,7 +58,7 @@ static inline void edge_open_tap(struct edge *e, const char *path, const char *n
 	unsigned offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	int size = VNET_TAP, sndbuf = INT_MAX;
 
-	e->kind = EDGE_TAP;
+	e->kind = EDGE_FILE;
 	e->vnet = VNET_TAP;
 	e->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (e->fd < 0)
@@ -76,6 +78,35 @@ static inline void edge_open_tap(struct edge *e, const char *path, const char *n
 	if (ioctl(e->fd, TUNSETSNDBUF, &sndbuf) < 0)
 		DIE("TUNSETSNDBUF");
 	e->buffer = malloc(VNET_TAP + FRAME_MAX);
+}
+
+/* What vde_switch reads from a new connection (libvdeplug, request_v3). */
+struct __attribute__((packed)) vde_request {
+	uint32_t magic, version, type;
+	struct sockaddr_un sock;
+};
+
+static inline void edge_open_vde(struct edge *e, const char *folder)
+{
+	static int count;
+	struct vde_request request = {0xfeedface, 3, 0, {.sun_family = AF_UNIX}};
+	struct sockaddr_un there = {.sun_family = AF_UNIX};
+	int control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	e->kind = EDGE_FILE;
+	e->vnet = 0;
+	e->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(there.sun_path, sizeof there.sun_path, "%s/ctl", folder);
+	snprintf(request.sock.sun_path, sizeof request.sock.sun_path, "%s/guest.%d.%d", folder, getpid(), count++);
+	if (bind(e->fd, (struct sockaddr *)&request.sock, sizeof request.sock) < 0 ||
+		connect(control, (struct sockaddr *)&there, sizeof there) < 0)
+		DIE(folder);
+	/* The port lives as long as this connection, which ends with the process. */
+	if (send(control, &request, sizeof request, 0) != sizeof request ||
+		recv(control, &there, sizeof there, 0) <= 0 || connect(e->fd, (struct sockaddr *)&there, sizeof there) < 0)
+		DIE("open a port of vde_switch");
+	unlink(request.sock.sun_path);
+	e->buffer = malloc(FRAME_MAX + VNET_TAP);
 }
 
 static inline int packet_socket(unsigned ifindex, int protocol)
@@ -105,6 +136,7 @@ static inline void edge_open_packet(struct edge *e, const char *name, int receiv
 		e->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 		set_option(e->fd, SOL_PACKET, PACKET_VNET_HDR, 1);
 		set_option(e->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+		set_option(e->fd, SOL_SOCKET, SO_SNDBUFFORCE, 32 << 20); /* several frames of 64 KB at once */
 		struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)ifindex};
 		if (bind(e->fd, (struct sockaddr *)&at, sizeof at) < 0)
 			DIE("bind(AF_PACKET)");
@@ -149,10 +181,12 @@ static inline void edge_open(struct edge *e, const char *spec, int receives)
 		edge_open_tap(e, "/dev/net/tun", spec + 4);
 	else if (!strncmp(spec, "file:", 5))
 		edge_open_tap(e, spec + 5, NULL);
+	else if (!strncmp(spec, "vde:", 4))
+		edge_open_vde(e, spec + 4);
 	else if (!strncmp(spec, "packet:", 7))
 		edge_open_packet_in(e, spec + 7, receives);
 	else {
-		fprintf(stderr, "edge %s: want tap:NAME, file:PATH or packet:NAME[@NETNS]\n", spec);
+		fprintf(stderr, "edge %s: want tap:NAME, file:PATH, vde:FOLDER or packet:NAME[@NETNS]\n", spec);
 		exit(2);
 	}
 }
@@ -163,13 +197,13 @@ static inline void edge_open(struct edge *e, const char *spec, int receives)
  */
 static inline const uint8_t *edge_receive(struct edge *e, unsigned *length, int *gso)
 {
-	if (e->kind == EDGE_TAP) {
+	if (e->kind == EDGE_FILE) {
 		ssize_t n = read(e->fd, e->buffer, VNET_TAP + FRAME_MAX);
-		if (n <= VNET_TAP)
+		if (n <= e->vnet)
 			return NULL;
-		*length = (unsigned)n - VNET_TAP;
-		*gso = ((struct virtio_net_hdr *)e->buffer)->gso_type != VIRTIO_NET_HDR_GSO_NONE;
-		return e->buffer + VNET_TAP;
+		*length = (unsigned)(n - e->vnet);
+		*gso = e->vnet && ((struct virtio_net_hdr *)e->buffer)->gso_type != VIRTIO_NET_HDR_GSO_NONE;
+		return e->buffer + e->vnet;
 	}
 	struct tpacket2_hdr *h = (struct tpacket2_hdr *)(e->ring + e->slot * WIRE_SLOT);
 	if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))

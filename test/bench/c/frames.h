@@ -106,20 +106,24 @@ static inline const struct stamp *stamp_of(const uint8_t *f, unsigned length)
 	return s->magic == STAMP_MAGIC ? s : NULL;
 }
 
+static inline void parse_mac(uint8_t *mac, const char *text)
+{
+	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6) {
+		fprintf(stderr, "MAC %s: want six bytes in hex, with colons between\n", text);
+		exit(2);
+	}
+}
+
 /* "MAC/IP" such as 02:00:00:00:00:01/10.0.0.1 */
 static inline struct address parse_address(const char *text)
 {
 	struct address a;
-	unsigned m[6], ip[4];
-	if (sscanf(text, "%x:%x:%x:%x:%x:%x/%u.%u.%u.%u", m, m + 1, m + 2, m + 3, m + 4, m + 5, ip, ip + 1, ip + 2,
-			ip + 3) != 10) {
+	const char *slash = strchr(text, '/');
+	if (!slash || sscanf(slash, "/%hhu.%hhu.%hhu.%hhu", a.ip, a.ip + 1, a.ip + 2, a.ip + 3) != 4) {
 		fprintf(stderr, "address %s: want MAC/IPv4\n", text);
 		exit(2);
 	}
-	for (int i = 0; i < 6; i++)
-		a.mac[i] = (uint8_t)m[i];
-	for (int i = 0; i < 4; i++)
-		a.ip[i] = (uint8_t)ip[i];
+	parse_mac(a.mac, text);
 	return a;
 }
 

@@ -1,0 +1,79 @@
+/** Who used the CPUs: this benchmark's own processes, the hypervisor, or somebody else. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface Usage {
+	/** Seconds since boot that any CPU was busy, and that the hypervisor gave to somebody else. */
+	busy: number;
+	stolen: number;
+	/** CPU seconds of the processes asked for, of ksoftirqd, and of this process. */
+	processes: number;
+	softirq: number;
+	self: number;
+	/** Wall clock, seconds. */
+	at: number;
+}
+
+export function usage(pids: readonly number[]): Usage {
+	const [user, nice, system, , , irq, soft, steal] = readFileSync('/proc/stat', 'latin1')
+		.split('\n', 1)[0]!
+		.trim()
+		.split(/\s+/)
+		.slice(1)
+		.map(ticks => Number(ticks) / TICKS_PER_SECOND) as Eight;
+	const self = process.cpuUsage();
+	return {
+		busy: user + nice + system + irq + soft,
+		stolen: steal,
+		processes: sum(pids.map(cpuSeconds)),
+		softirq: sum(softirqPids.map(cpuSeconds)),
+		self: (self.user + self.system) / 1e6,
+		at: performance.now() / 1000,
+	};
+}
+
+/** What the processes hold of memory, MB (10^6 bytes). */
+export function residentMb(pids: readonly number[]): number {
+	const kib = pids.map(pid =>
+		Number(/^VmRSS:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? 0),
+	);
+	return (sum(kib) * 1024) / 1e6;
+}
+
+type Eight = [number, number, number, number, number, number, number, number];
+
+/** USER_HZ: fixed in what Linux shows to programs (proc(5)). */
+const TICKS_PER_SECOND = 100;
+
+const softirqPids = readdirSync('/proc')
+	.filter(name => /^\d+$/.test(name))
+	.map(Number)
+	.filter(pid => readOrEmpty(`/proc/${pid}/comm`).startsWith('ksoftirqd/'));
+
+/** Run time of all threads, in ns, from the scheduler's own account: ticks of 10 ms would be too coarse. */
+function cpuSeconds(pid: number): number {
+	let total = 0;
+	for (const thread of threads(pid)) {
+		total += Number(readOrEmpty(`/proc/${pid}/task/${thread}/schedstat`).split(' ', 1)[0]);
+	}
+	return total / 1e9;
+}
+
+function threads(pid: number): string[] {
+	try {
+		return readdirSync(`/proc/${pid}/task`);
+	} catch {
+		return [];
+	}
+}
+
+function readOrEmpty(path: string): string {
+	try {
+		return readFileSync(path, 'latin1');
+	} catch {
+		return '';
+	}
+}
+
+function sum(numbers: readonly number[]): number {
+	return numbers.reduce((total, one) => total + one, 0);
+}

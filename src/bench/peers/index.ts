@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { IpvtapError } from '../../errors.js';
+import { toolsEnv } from '../../lab/command.js';
+import { BridgePeer, GuardedBridgePeer } from './bridge.js';
+import { TwinPeer } from './c-twin.js';
+import { IpvtapPeer } from './ipvtap.js';
+import { MacvtapPeer } from './macvtap.js';
+import { OvsPeer } from './ovs.js';
+import type { Peer } from './peer.js';
+import { RoutedPeer, TranslatedPeer } from './routed.js';
+import { VdePeer } from './vde.js';
+
+interface Entry {
+	/** Among those that run when nobody says which, and among those of `--quick`. */
+	usual: boolean;
+	quick: boolean;
+	make(): Peer;
+}
+
+/** What the others are compared with. */
+export const BASELINE = 'bridge';
+export const OFFLOAD = 'ipvtap-tc-bpf';
+export const USERSPACE = 'ipvtap';
+
+const entries: Readonly<Record<string, Entry>> = {
+	[BASELINE]: { usual: true, quick: true, make: () => new BridgePeer() },
+	'bridge-nft': { usual: true, quick: true, make: () => new GuardedBridgePeer() },
+	[OFFLOAD]: {
+		usual: true,
+		quick: true,
+		make: () =>
+			new IpvtapPeer(OFFLOAD, 'tc-bpf', 'ipvtap, eBPF at TC ingress (tcx)', {
+				IPVTAP_TC_ATTACH: 'tcx',
+			}),
+	},
+	[USERSPACE]: {
+		usual: true,
+		quick: true,
+		make: () => new IpvtapPeer(USERSPACE, 'none', 'ipvtap, userspace forwarder'),
+	},
+	'c-twin': { usual: true, quick: true, make: () => new TwinPeer('c-twin', 'ring') },
+	'c-sendmmsg': { usual: false, quick: false, make: () => new TwinPeer('c-sendmmsg', 'messages') },
+	macvtap: { usual: true, quick: false, make: () => new MacvtapPeer() },
+	routed: { usual: true, quick: false, make: () => new RoutedPeer() },
+	'routed-nat': { usual: true, quick: false, make: () => new TranslatedPeer() },
+	ovs: { usual: true, quick: false, make: () => new OvsPeer() },
+	vde: { usual: true, quick: false, make: () => new VdePeer() },
+};
+
+export const peerNames = Object.keys(entries);
+
+export type MakePeer = () => Peer;
+
+/** The baseline comes first. @throws IpvtapError `usage` for a name that isn't in the list. */
+export function choosePeers(names: readonly string[], quick: boolean): MakePeer[] {
+	for (const name of names) {
+		if (!Object.hasOwn(entries, name)) {
+			throw new IpvtapError('usage', `--peers ${name}: there is no such peer`, {
+				hint: `choose from ${peerNames.join(', ')}`,
+			});
+		}
+	}
+	return Object.entries(entries)
+		.filter(([name, entry]) =>
+			names.length ? name === BASELINE || names.includes(name) : quick ? entry.quick : entry.usual,
+		)
+		.map(([, { make }]) => make);
+}
+
+/** Whether the program that a peer needs is missing here. */
+export function isMissing({ needs }: Peer): boolean {
+	if (needs === undefined) return false;
+	return !toolsEnv.PATH!.split(delimiter).some(folder => existsSync(join(folder, needs.program)));
+}

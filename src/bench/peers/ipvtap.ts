@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { call } from '../../control/client.js';
+import type { Info, Slave } from '../../control/model.js';
+import { IpvtapError } from '../../errors.js';
+import { makeFolder, track } from '../../lab/cleanup.js';
+import { run, toolsEnv } from '../../lab/command.js';
+import { Pins } from '../../offload/tc-bpf/pins.js';
+import { type Ground, guestIp, guestMac, MASTER, MASTER_MAC } from '../ground.js';
+import { projectFolder } from '../project.js';
+import type { Ability, Peer } from './peer.js';
+
+/** ipvtap as its users have it: anti-spoof, host slave and counters on. */
+export class IpvtapPeer implements Peer {
+	readonly name: string;
+	readonly about: string;
+	readonly lacks: readonly Ability[] = [];
+	readonly attachMs: number[] = [];
+	readonly #offload: string;
+	readonly #slaves: Slave[] = [];
+	#ground: Ground | undefined;
+	#env: NodeJS.ProcessEnv;
+	#socket = '';
+	#removeFolder: (() => void) | undefined;
+	#forgetPins: (() => void) | undefined;
+	#daemon = 0;
+
+	/** @param offload as `ipvtap up --offload` takes it. @param env of the daemon's, in addition. */
+	constructor(name: string, offload: string, about: string, env: NodeJS.ProcessEnv = {}) {
+		this.#env = env;
+		this.name = name;
+		this.#offload = offload;
+		this.about = about;
+	}
+
+	async prepare(ground: Ground): Promise<void> {
+		const [folder, remove] = makeFolder(`bench-${this.name}`);
+		this.#ground = ground;
+		this.#removeFolder = remove;
+		this.#socket = join(folder, 'ipvtap.sock');
+		const state = join(folder, 'state');
+		// Should a signal end this process, nobody takes the master down.
+		this.#forgetPins = track(() => Pins.sweep(state, () => false));
+		this.#env = {
+			...toolsEnv,
+			...this.#env,
+			IPVTAP_SOCKET: this.#socket,
+			IPVTAP_STATE_DIR: state,
+		};
+		await this.#ipvtap('up', MASTER, '--offload', this.#offload);
+		// By the API: a thousand commands would measure the start of Node.
+		for (let guest = 0; guest < ground.guests; guest++) {
+			const from = performance.now();
+			const slave = await call<Slave>(this.#socket, 'PUT', `/v1/slaves/guest${guest}`, {
+				master: MASTER,
+				mac: guestMac(guest),
+				addresses: [guestIp(guest)],
+				// The other peers copy broadcasts without end.
+				limits: { slow: null },
+			});
+			this.attachMs.push(performance.now() - from);
+			this.#slaves.push(slave);
+		}
+		await this.#findDaemon();
+	}
+
+	guestEdge(guest: number): string {
+		return `tap:${this.#slaves[guest]?.ifname}`;
+	}
+
+	macOnWire(): string {
+		return MASTER_MAC;
+	}
+
+	pids(): readonly number[] {
+		return this.#daemon === 0 ? [] : [this.#daemon];
+	}
+
+	async restart(): Promise<void> {
+		process.kill(this.#daemon, 'SIGKILL');
+		await this.#ipvtap('list');
+		await this.#findDaemon();
+	}
+
+	async close(): Promise<void> {
+		if (this.#socket !== '') await this.#ipvtap('down', MASTER, '--force').catch(() => undefined);
+		this.#forgetPins?.();
+		this.#removeFolder?.();
+	}
+
+	async #findDaemon(): Promise<void> {
+		this.#daemon = (await call<Info>(this.#socket, 'GET', '/v1/info')).pid;
+	}
+
+	/**
+	 * With the machine's mounts, unlike `ip netns exec`: what is pinned there outlives the daemon, as it does for users.
+	 * @returns the command's JSON document.
+	 */
+	async #ipvtap(...args: string[]): Promise<unknown> {
+		const bin = join(projectFolder, 'bin', 'ipvtap');
+		const words = [`--net=${this.#ground!.host.path}`, bin, ...args, '--json'];
+		const finished = await run('nsenter', words, { env: this.#env, timeout: 120_000 });
+		if (finished.rc === 0) return JSON.parse(finished.out);
+		throw new IpvtapError(
+			'failed',
+			`ipvtap ${args.join(' ')}: ${finished.err.trim() || finished.out.trim()}`,
+		);
+	}
+}

@@ -1,0 +1,37 @@
+import type { Ground } from '../ground.js';
+
+/**
+ * What not every peer has, and some rows want: GSO frames, broadcasts that reach other guests, any number of guests,
+ * guests behind named TAPs, a process that can be killed.
+ */
+export type Ability = 'gso' | 'broadcast' | 'many' | 'taps' | 'process';
+
+/**
+ * One way of putting guests on the wire. A peer gets a ground of its own, stays there until its rows are through, and
+ * must cost nothing while nobody sends.
+ */
+export interface Peer {
+	readonly name: string;
+	/** One line for the report: what it is and how it is set up. */
+	readonly about: string;
+	readonly lacks: readonly Ability[];
+	/** A program that it needs, and the Debian package that has it; and what says its version. */
+	readonly needs?: { program: string; package: string };
+	readonly version?: readonly [program: string, ...args: string[]];
+	/** Connects the ground's guests and the master. */
+	prepare(ground: Ground): Promise<void>;
+	/** The guest's TAP, as guest.c takes it: `tap:NAME`, `file:/dev/tapN` for a macvtap, or `vde:FOLDER`. */
+	guestEdge(guest: number): string;
+	/** The MAC by which the wire reaches a guest. */
+	macOnWire(guest: number): string;
+	/** The MAC by which a guest reaches others, where it isn't theirs: a router's. */
+	readonly router?: (from: number) => string;
+	/** Processes that move frames: their CPU time belongs to the cost of a frame. */
+	pids(): readonly number[];
+	/** How long it took to connect each guest, ms, where that is more than making a TAP. */
+	readonly attachMs?: readonly number[];
+	/** Kills the processes without a warning, and starts them again as its users would, at once. */
+	restart?(): Promise<void>;
+	/** Ends what `prepare` started; namespaces go by themselves. Works after a `prepare` that failed, too. */
+	close(): Promise<void>;
+}

@@ -1,0 +1,44 @@
+/** How figures are written. Pure. */
+import type { Metric } from '../rows/row.js';
+import type { Estimate } from '../statistics.js';
+
+export const NOTHING = '–';
+
+/** `0.93 [0.90, 0.96]`; `~` before what comes from disturbed runs alone. */
+export function ratioText(ratio: Estimate | undefined): string {
+	if (ratio === undefined) return NOTHING;
+	const { median, low, high, disturbed } = ratio;
+	return `${disturbed ? '~' : ''}${figure(median)} [${figure(low)}, ${figure(high)}]`;
+}
+
+export function valueText(value: Estimate | undefined, { unit }: Pick<Metric, 'unit'>): string {
+	if (value === undefined) return NOTHING;
+	return (value.disturbed ? '~' : '') + quantity(value.median, unit);
+}
+
+export function quantity(value: number, unit: string): string {
+	switch (unit) {
+		case 'ns':
+			return `${(value / 1000).toFixed(value < 100_000 ? 1 : 0)} µs`;
+		case 's':
+			return `${value.toFixed(2)} s`;
+		case 'ms':
+			return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+		case '%':
+			return `${value.toFixed(1)} %`;
+		default:
+			return `${scaled(value)}${unit}`;
+	}
+}
+
+/** A ratio: three digits, where there are any. */
+export function figure(ratio: number): string {
+	return ratio.toFixed(ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0);
+}
+
+export function scaled(value: number): string {
+	if (value >= 1e9) return `${(value / 1e9).toFixed(2)} G`;
+	if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
+	if (value >= 1e3) return `${(value / 1e3).toFixed(1)} k`;
+	return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 2 : 0);
+}

@@ -1,0 +1,31 @@
+import type { Ability } from '../peers/peer.js';
+import type { Run, Timing, Traffic } from '../run.js';
+import type { Place } from '../site.js';
+
+export interface Metric {
+	name: string;
+	/** `%` and `s/restart` are compared by their values; of everything else ratios are made. */
+	unit: string;
+	/** Which of two values is the better one. */
+	better: 'more' | 'less';
+	/** undefined: this run can't tell. */
+	of(run: Run): number | undefined;
+}
+
+/** A line of the table: which way the frames go, and what is counted. */
+export interface Row {
+	name: string;
+	title: string;
+	/** The smallest table that has it. */
+	table: 'quick' | 'usual' | 'all';
+	/** What a peer must have to be measured so. */
+	wants: readonly Ability[];
+	/** How many guests its places have. */
+	guests: readonly number[];
+	/** A run that disturbs the machine by itself: what else went on then says nothing. */
+	unquiet?: boolean;
+	/** @param places one for each of `guests`. */
+	traffic(places: readonly Place[], timing: Timing): Promise<Traffic>;
+	/** The first metric is the row's own. */
+	metrics: readonly Metric[];
+}

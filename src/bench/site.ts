@@ -1,0 +1,79 @@
+/** A peer, set up as often as there are numbers of guests that the rows ask for. */
+import { performance } from 'node:perf_hooks';
+import { residentMb } from './cpu.js';
+import { Ground } from './ground.js';
+import type { MakePeer } from './peers/index.js';
+import type { Peer } from './peers/peer.js';
+import type { Programs } from './programs.js';
+
+/** One copy of it, with a ground of its own. */
+export interface Place {
+	peer: Peer;
+	ground: Ground;
+	/** For files of perf(1). */
+	folder: string;
+}
+
+/** What it took to set a place up. */
+export interface Setup {
+	peer: string;
+	guests: number;
+	seconds: number;
+	/** Of each guest, ms, sorted; empty where attaching one is making a TAP. */
+	attachMs: number[];
+	/** What the peer's processes hold once all guests are there. */
+	residentMb: number | undefined;
+}
+
+export class Site {
+	readonly name: string;
+	readonly peer: Peer;
+	readonly setups: Setup[] = [];
+	readonly #make: MakePeer;
+	readonly #programs: Programs;
+	readonly #folder: string;
+	readonly #places = new Map<number, Place>();
+
+	constructor(make: MakePeer, programs: Programs, folder: string) {
+		this.#make = make;
+		this.peer = make();
+		this.name = this.peer.name;
+		this.#programs = programs;
+		this.#folder = folder;
+	}
+
+	/** The place with so many guests, made when it is first asked for. @throws IpvtapError. */
+	async place(guests: number): Promise<Place> {
+		const known = this.#places.get(guests);
+		if (known !== undefined) return known;
+		const from = performance.now();
+		const ground = await Ground.make(this.name, guests, this.#programs);
+		const peer = this.#make();
+		const place = { peer, ground, folder: this.#folder };
+		this.#places.set(guests, place);
+		await peer.prepare(ground);
+		const pids = peer.pids();
+		this.setups.push({
+			peer: this.name,
+			guests,
+			seconds: (performance.now() - from) / 1000,
+			attachMs: (peer.attachMs ?? []).toSorted((a, b) => a - b),
+			residentMb: pids.length > 0 ? residentMb(pids) : undefined,
+		});
+		return place;
+	}
+
+	/** Takes down the places that have another number of guests. */
+	async keep(numbers: readonly number[]): Promise<void> {
+		for (const [guests, { peer, ground }] of this.#places) {
+			if (numbers.includes(guests)) continue;
+			this.#places.delete(guests);
+			await peer.close();
+			await ground.remove();
+		}
+	}
+
+	close(): Promise<void> {
+		return this.keep([]);
+	}
+}
