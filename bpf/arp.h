@@ -56,11 +56,11 @@ INLINE int slave_arp(struct context *it)
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return -MAC_SPOOF;
 	it->edge = sender->edge;
-	if (sender->punted) return PUNT;
 	if (!is_sane(it, false, 0, 0)) return -BAD_VNET_HEADER;
 	struct arp *arp = arp_of(skb);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return -MALFORMED;
+	it->heard = to_group(frame);
 	if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 	if (!arp || (arp->operation != ARP_REQUEST && arp->operation != ARP_REPLY)) return -MALFORMED;
 	if (!same(mac_at(arp->sender_mac), sender_mac(sender))) return -ARP_SPOOF;

@@ -46,7 +46,6 @@ INLINE int slave_ipv4(struct context *it)
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
 		it->edge = sender->edge;
-		if (sender->punted) return PUNT;
 		if (header != 0 && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (header == 0) return -MALFORMED;

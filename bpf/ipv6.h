@@ -29,7 +29,6 @@ INLINE int slave_ipv6(struct context *it)
 		struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 		if (!sender) return -MAC_SPOOF;
 		it->edge = sender->edge;
-		if (sender->punted) return PUNT;
 		if (fits && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (!fits) return -MALFORMED;

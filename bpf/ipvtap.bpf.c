@@ -21,6 +21,7 @@
  * where somebody will write after the frame was judged, so it must be the checksum of TCP or UDP.
  */
 #include "arp.h"
+#include "buckets.h"
 #include "ipv6.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -65,7 +66,7 @@ INLINE bool too_big(struct context *it)
 /* What the forwarder doesn't see it can't count. */
 INLINE void count_in(struct context *it)
 {
-	__u32 edge = it->edge;
+	__u32 edge = it->edge & EDGE_MASK;
 	count(bpf_map_lookup_elem(&entered, &edge), length_of(it->skb));
 }
 
@@ -74,16 +75,18 @@ INLINE int conclude(struct context *it, int verdict)
 {
 	struct __sk_buff *skb = it->skb;
 	if (verdict >= 0 && verdict < EDGES_MAX && too_big(it)) verdict = -TOO_BIG;
+	verdict = limit(it, verdict);
 	if (observed) tell(verdict, it->ifindex);
-	if (it->edge == 0) return SHOT;
+	__u32 edge = it->edge & EDGE_MASK;
+	if (edge == 0) return SHOT;
 	if (verdict == PUNT) {
 		if (!it->port->punt || observed) return SHOT;
-		if (bpf_skb_vlan_push(skb, ETH_VLAN, it->edge)) return SHOT;
+		if (bpf_skb_vlan_push(skb, ETH_VLAN, edge)) return SHOT;
 		return bpf_redirect(it->port->punt, BPF_F_INGRESS);
 	}
 	count_in(it);
 	if (verdict < 0) {
-		count_drop(it->edge, -verdict);
+		count_drop(edge, -verdict);
 		return SHOT;
 	}
 	if (verdict == EDGE_WIRE) {
@@ -104,7 +107,7 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, 0, false, probes };
+	struct context it = { .skb = skb, .port = port, .probes = probes };
 	if (tag_of(skb)) return refuse(&it, VLAN);
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
@@ -116,7 +119,6 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
 	if (!sender) return SHOT;
 	it.edge = sender->edge;
-	if (sender->punted) return conclude(&it, PUNT);
 	if (!same(mac_at(frame + 6), sender_mac(sender))) return conclude(&it, -MAC_SPOOF);
 	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
 }
@@ -130,7 +132,7 @@ SEC("tc") int from_host(struct __sk_buff *skb)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { skb, port, 0, 0, false, false };
+	struct context it = { .skb = skb, .port = port };
 	if (tag_of(skb)) return refuse(&it, VLAN);
 	it.edge = EDGE_HOST;
 	void *frame = begin(skb);
@@ -148,13 +150,14 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	if (!port || tag_of(skb) || skb->mark == FRAME_MARK) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
-	struct context it = { skb, port, 0, 0, false, false };
+	struct context it = { .skb = skb, .port = port };
 	__u16 type = ((struct ethernet *)frame)->type;
 	int verdict = IGNORE;
 	if (type == ETH_IPV4) verdict = wire_ipv4(&it);
 	else if (type == ETH_IPV6) verdict = wire_ipv6(&it);
 	else if (type == ETH_ARP) verdict = wire_arp(&it);
 	if (verdict >= 0 && verdict < EDGES_MAX && too_big(&it)) verdict = -TOO_BIG;
+	verdict = limit_receipt(&it, verdict);
 	if (observed) tell(verdict, it.ifindex);
 	if (verdict == IGNORE) return NEXT;
 	if (verdict == PUNT_COPY) {

@@ -170,6 +170,7 @@ INLINE int slave_nd(struct context *it, const struct sender *sender, int type)
 	struct ipv6 *ip = frame + ETH_HEADER;
 	struct nd *nd = (void *)(ip + 1);
 	if ((void *)(nd + 1) > end(skb)) return PUNT;
+	it->heard = to_group(frame);
 	int option = link_layer_option(skb, ip, type == NA ? TARGET_LINK_LAYER : SOURCE_LINK_LAYER);
 	if (option == UNSURE || ip->hop_limit != 255 || is_unspecified6(&ip->source)) return PUNT;
 	if (option > 0) {

@@ -9,10 +9,10 @@ INLINE int deliver(struct context *it, const struct owner *owner)
 {
 	void *frame = begin(it->skb);
 	if (frame + ETH_HEADER > end(it->skb)) return -MALFORMED;
-	if (owner->ifindex == 0) return PUNT;
 	if (!to_group(frame)) put_mac(frame, mac_of(owner));
 	it->ifindex = owner->ifindex;
-	return owner->edge;
+	it->receiver = owner->edge;
+	return owner->edge & EDGE_MASK;
 }
 
 INLINE int to_wire(struct context *it)

@@ -6,7 +6,7 @@
 #ifndef IPVTAP_PORT_H
 #define IPVTAP_PORT_H
 
-#define LAYOUT 1
+#define LAYOUT 2
 
 #define EDGES_MAX 4096
 /* As in src/datapath/filter/programs.ts. */
@@ -19,10 +19,12 @@ struct mac {
 	__u16 tail;
 };
 
-/*
- * Who owns an address, with all that it takes to check its frames and to deliver to it. 12 bytes. An ifindex of 0:
- * whatever is from it or for it goes to the forwarder.
- */
+/* An edge's number, and which limits it has: who has none is not asked for them. */
+#define EDGE_MASK (EDGES_MAX - 1)
+#define LIMITED_TX 0x8000
+#define LIMITED_RX 0x4000
+
+/* Who owns an address, with all that it takes to check its frames and to deliver to it. 12 bytes. */
 struct owner {
 	__u32 ifindex;
 	__u32 mac_head;
@@ -37,9 +39,26 @@ struct sender {
 	__u16 edge;
 	/* Whether the guest may claim addresses by using them. */
 	__u8 learns;
-	/* Whether every frame of it goes to the forwarder. */
-	__u8 punted;
-	__u8 pad[2];
+	__u8 pad[3];
+};
+
+/* 24 bytes; see buckets.h. */
+struct bucket {
+	/* Bytes or frames a second; 0: as many as there are. */
+	__u64 rate;
+	/* Nanoseconds that an empty bucket takes to be full. */
+	__u64 burst;
+	/* When it was, or will be, empty: bpf_ktime_get_ns. */
+	__s64 empty;
+};
+
+/* By edge. 80 bytes. The forwarder's threads take from `rx` too, for what they deliver (src/datapath/kernel-buckets.ts). */
+struct limits {
+	struct bucket tx;
+	struct bucket rx;
+	struct bucket slow;
+	/* Frames for the edge that `rx` has refused here. */
+	__u64 refused;
 };
 
 /* 32 bytes. An ifindex of 0: there is none. */
@@ -105,6 +124,9 @@ enum {
 	TOO_BIG = 18,
 	RING_FULL = 21,
 	OWN_ADDRESS = 22,
+	LIMIT_TX = 29,
+	LIMIT_RX = 30,
+	SLOW_BUDGET = 31,
 };
 
 #endif

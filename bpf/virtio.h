@@ -11,8 +11,12 @@ struct context {
 	const struct port *port;
 	/* Where the frame goes, if it goes to one edge. */
 	__u32 ifindex;
-	/* Where it came from; 0 is the wire, and a device that is nobody's. */
+	/* Where it came from, with its limits; 0 is the wire, and a device that is nobody's. */
 	__u32 edge;
+	/* The edge that it is for, with its limits. */
+	__u32 receiver;
+	/* It is for a group: one receiver here, but on the wire everybody hears it. */
+	bool heard;
 	/* Somebody will write a checksum into it, and where is the forwarder's to find out. */
 	bool unsure;
 	/* A constant of the program: how it reads what the context hides. */

@@ -14,7 +14,7 @@ export default function makeHook({ TcBpf }) {
 	const inner = new TcBpf();
 	return {
 		name: 'audit',
-		probe: () => (journal ? inner.probe() : 'IPVTAP_AUDIT_LOG names no file'),
+		probe: mode => (journal ? inner.probe(mode) : 'IPVTAP_AUDIT_LOG names no file'),
 		open: context => new AuditedPort(inner.open(context), context.master),
 	};
 }
@@ -31,6 +31,10 @@ class AuditedPort {
 
 	get punts() {
 		return this.port.punts;
+	}
+
+	get buckets() {
+		return this.port.buckets;
 	}
 
 	setPort(policy) {

@@ -7,6 +7,8 @@ import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
 /** Where a thread's frames for an edge leave. */
 export interface Interfaces {
 	setInterface(edge: number, ifindex: number): void;
+	/** What edges may receive is in the map with this descriptor; absent: each thread has buckets of its own. */
+	shareBuckets(map: number | undefined): void;
 }
 
 /**
@@ -53,6 +55,7 @@ export function applyChange(
 			return;
 		case 'punt':
 			state.punt = change.ifindex;
+			transmit.shareBuckets(change.buckets);
 			return;
 		case 'limits':
 			state.limits.set(change.edge, change.limits);

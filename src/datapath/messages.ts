@@ -30,8 +30,11 @@ export type StateChange =
 	| { kind: 'slave-removed'; edge: number; ifindex: number }
 	| { kind: 'assigned'; address: string; edge: number }
 	| { kind: 'released'; address: string }
-	/** An offload hands its frames over by this device, each with its edge as a VLAN tag; 0: there is none. */
-	| { kind: 'punt'; ifindex: number }
+	/**
+	 * An offload hands its frames over by this device, each with its edge as a VLAN tag; 0: there is none. `buckets`: a
+	 * descriptor of the kernel's map that edges' `rx` is then taken from (kernel-buckets.ts); the forwarder closes it.
+	 */
+	| { kind: 'punt'; ifindex: number; buckets?: number }
 	/** All of an edge's limits: what is left out has none. */
 	| { kind: 'limits'; edge: number; limits: EdgeLimits }
 	| { kind: 'mode'; mode: ModeName }

@@ -21,6 +21,7 @@ import {
 	RX_LIMITED,
 	STRIDE,
 } from './counters.js';
+import { KernelBuckets } from './kernel-buckets.js';
 import type { TokenBuckets } from './token-buckets.js';
 import { dropReasons, EDGES_MAX } from './verdict.js';
 
@@ -63,6 +64,7 @@ export class TransmitBatch {
 	readonly #addressesHigh: number;
 	readonly #ingress: Int32Array;
 	readonly #edges: Int32Array;
+	#shared: KernelBuckets | undefined;
 	#count = 0;
 
 	/** @param fd from `openSender`. @param capacity frames. */
@@ -89,6 +91,12 @@ export class TransmitBatch {
 	/** From now on, frames for the edge go to this interface. */
 	setInterface(edge: number, ifindex: number): void {
 		writeSocketAddress(this.#addresses, edge * ADDRESS, ifindex);
+	}
+
+	/** What edges may receive is in this map of the kernel's; undefined: in buckets of this thread's. */
+	shareBuckets(map: number | undefined): void {
+		this.#shared?.close();
+		this.#shared = map === undefined ? undefined : new KernelBuckets(map);
 	}
 
 	get full(): boolean {
@@ -135,6 +143,7 @@ export class TransmitBatch {
 	}
 
 	close(): void {
+		this.#shared?.close();
 		unmap(this.#memory);
 	}
 
@@ -150,6 +159,7 @@ export class TransmitBatch {
 
 	/** Both threads charge a bucket of their own with what both deliver, so together they keep to the one limit. */
 	#mayReceive(edge: number, length: number): boolean {
+		if (this.#shared) return this.#shared.takeRx(edge, length);
 		this.#rx.charge(edge, this.#others[edge * STRIDE + OUT_BYTES] as number);
 		return this.#rx.take(edge, length);
 	}

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { ModeName } from '../datapath/port-state.js';
 import { IpvtapError } from '../errors.js';
 import type { XmitOffload } from './offload.js';
 import type { AttachKind } from './tc-bpf/attachments.js';
@@ -23,31 +24,23 @@ export function checkOffload(wanted: string): void {
 
 /**
  * @param mode of the port. @throws IpvtapError for a hook that was asked for by name and can't be had, saying what is
- * missing; `auto` is none for now.
+ * missing. `auto` is tc-bpf where it can be had, and otherwise none, with that as the reason.
  */
 export async function chooseOffload(
 	wanted: string,
-	mode: string,
+	mode: ModeName,
 	env: NodeJS.ProcessEnv = process.env,
 ): Promise<Choice> {
 	checkOffload(wanted);
 	if (wanted === 'none') return {};
-	if (wanted === 'auto') return { reason: NEW };
-	if (mode !== 'l2') {
-		throw new IpvtapError('usage', `offload '${wanted}': mode ${mode} is forwarded in user space`, {
-			hint: 'use --offload none',
-		});
-	}
 	const hook = isAbsolute(wanted) ? await loadModule(wanted) : new TcBpf(tcBpfOptions(env));
-	const reason = await hook.probe();
+	const reason = await hook.probe(mode);
 	if (reason === undefined) return { hook };
+	if (wanted === 'auto') return { reason };
 	throw new IpvtapError('failed', `offload '${wanted}': ${reason}`, {
 		hint: 'without it: --offload none; see what it needs: docs/offload.md',
 	});
 }
-
-/** Until it has been in use for longer. */
-const NEW = 'tc-bpf is new here, and used only where it is asked for';
 
 const words = ['auto', 'none', 'tc-bpf'];
 

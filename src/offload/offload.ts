@@ -9,7 +9,8 @@
  * What a method throws takes the offload off the port, not the port down: the forwarder goes on without it. Methods
  * may return promises; one port's are called one after another.
  */
-import type { FlagName } from '../datapath/port-state.js';
+import type { EdgeLimits } from '../datapath/limits.js';
+import type { FlagName, ModeName } from '../datapath/port-state.js';
 import type { DropReason } from '../datapath/verdict.js';
 
 export type MaybePromise<T> = T | Promise<T>;
@@ -17,15 +18,18 @@ export type MaybePromise<T> = T | Promise<T>;
 export interface XmitOffload {
 	/** As `show` names it: `tc-bpf`. */
 	readonly name: string;
-	/** @returns what is missing here, in words (`TCX needs kernel ≥ 6.6`), or undefined if it can be had. */
-	probe(): MaybePromise<string | undefined>;
+	/**
+	 * @param mode whose rules it would have to follow.
+	 * @returns what is missing here, in words (`TCX needs kernel ≥ 6.6`), or undefined if it can be had.
+	 */
+	probe(mode: ModeName): MaybePromise<string | undefined>;
 	/** Makes an offload for one port; nothing is attached before the first `setPort`. */
 	open(context: OffloadContext): MaybePromise<OffloadedPort>;
 }
 
 export interface OffloadContext {
 	/** Modes other than l2 have other rules. */
-	mode: 'l2' | 'l3' | 'l3s';
+	mode: ModeName;
 	/** ifindex of the master. */
 	master: number;
 	/** A folder that is this daemon's alone, the same after a restart. */
@@ -49,8 +53,12 @@ export interface SlavePolicy {
 	mac: string;
 	/** May it claim addresses by using them? Frames from unknown sources are the forwarder's then, not drops. */
 	learn: boolean;
-	/** It has limits, or something else that only the forwarder does: leave it all frames from this slave and for it. */
-	punted?: boolean;
+	/**
+	 * What it may use of the port; of no concern to a hook are those of `learn`. A hook that punts takes `tx` for all frames
+	 * of the slave's, `slow` for those that it punts, answers, or sends on though they are for a group, and `rx` for what it
+	 * delivers. Any other leaves all frames of a slave that has `tx` or `rx` to the forwarder, and all for it.
+	 */
+	limits?: EdgeLimits;
 }
 
 /** From the port's side: what the hook handled without the forwarder. */
@@ -61,6 +69,8 @@ export interface OffloadCounters {
 	in: { packets: number; bytes: number };
 	/** Of EDGE_WIRE: frames that were sent there. What others got, their devices count. */
 	out: { packets: number; bytes: number };
+	/** Frames for the edge that its own `rx` has refused; each is a drop of its sender's, too. */
+	rxLimited: number;
 }
 
 export interface OffloadedPort {
@@ -71,6 +81,11 @@ export interface OffloadedPort {
 	 * goes its way as without it, and the forwarder reads it from the devices themselves.
 	 */
 	readonly punts: boolean;
+	/**
+	 * Of a hook that punts: a map as the frame threads know it (src/datapath/kernel-buckets.ts), where they take `rx` from
+	 * for what they deliver themselves, so that both together keep to it. Without one they count for themselves.
+	 */
+	readonly buckets?: number;
 	/** The port as a whole; the first call attaches the master and the host slave. */
 	setPort(policy: PortPolicy): MaybePromise<void>;
 	/** From now on the slave's frames are judged. Before, and after `removeSlave`, none passes. Again: its policy has changed. */

@@ -33,7 +33,7 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 	test.serial(`${name}: it says what it is, and whether it can be had`, async t => {
 		const hook = await makeHook();
 		t.regex(hook.name, /^[a-z0-9][a-z0-9-]{0,30}$/);
-		t.is(await hook.probe(), undefined, 'the suite needs a machine where it can be had');
+		t.is(await hook.probe('l2'), undefined, 'the suite needs a machine where it can be had');
 	});
 
 	for (const [room, cases] of Object.entries(roomsOfL2)) {

@@ -3,6 +3,8 @@
  * BPF_PROG_TEST_RUN: what PurePort is for the forwarder. Needs root and a network namespace of one's own, in which
  * it makes a TAP for each edge, because a frame must come from a device that exists.
  */
+import { limitsBytes } from '../../src/datapath/kernel-buckets.js';
+import type { EdgeLimits } from '../../src/datapath/limits.js';
 import type { FlagName, PortState } from '../../src/datapath/port-state.js';
 import { EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../../src/datapath/verdict.js';
 import { KernelObject, type ProgramName } from '../../src/offload/tc-bpf/kernel-object.js';
@@ -43,20 +45,26 @@ export class KernelPort {
 		this.#devices = devices;
 	}
 
-	/** Replaces all that the programs know. `state` says what came of the addresses in the end. */
-	configure({ master, host, flag, slaves, addresses }: Topology, state: PortState): void {
+	/** Replaces all that the programs know. `state` says what came of the addresses in the end. @param limits by edge. */
+	configure(
+		{ master, host, flag, slaves, addresses }: Topology,
+		state: PortState,
+		limits: ReadonlyMap<number, EdgeLimits> = new Map(),
+	): void {
 		const { maps } = this.object;
 		for (const map of [maps.senders, maps.owners4, maps.owners6, maps.dropped]) {
 			for (const key of map.keys()) map.delete(key);
 		}
+		const limitsOf = (edge: number) => ({ limits: limits.get(edge) ?? {} });
 		const macs = new Map([[EDGE_HOST, master], ...slaves.map(({ edge, mac }) => [edge, mac] as const)]);
 		maps.port.set(indexBytes(0), this.#port(master, host, flag, slaves.length));
 		for (const { edge, mac, learns } of slaves) {
-			maps.senders.set(indexBytes(this.device(edge)), senderBytes({ edge, mac, learns, punted: false }));
+			maps.senders.set(indexBytes(this.device(edge)), senderBytes({ edge, mac, learns, ...limitsOf(edge) }));
+			maps.limits.set(indexBytes(edge), limitsBytes(limits.get(edge) ?? {}));
 		}
 		maps.senders.set(
 			indexBytes(this.device(EDGE_HOST)),
-			senderBytes({ edge: EDGE_HOST, mac: master, learns: false, punted: false }),
+			senderBytes({ edge: EDGE_HOST, mac: master, learns: false }),
 		);
 		for (const edge of [EDGE_WIRE, EDGE_HOST, ...slaves.map(({ edge }) => edge)]) {
 			maps.dropped.set(indexBytes(edge), new Uint8Array(maps.dropped.valueBytes));
@@ -65,7 +73,10 @@ export class KernelPort {
 			const edge = state.ownerOf(address);
 			if (edge === EDGE_WIRE) continue;
 			const { map, key } = addressBytes(address);
-			maps[map].set(key, ownerBytes({ edge, ifindex: this.device(edge), mac: macs.get(edge)! }));
+			maps[map].set(
+				key,
+				ownerBytes({ edge, ifindex: this.device(edge), mac: macs.get(edge)!, ...limitsOf(edge) }),
+			);
 		}
 	}
 

@@ -7,7 +7,6 @@
  *     off   hook detached → the shield drops → rings read devices → punt device gone
  */
 import type { EdgeCounters } from '../../datapath/counters.js';
-import type { EdgeLimits } from '../../datapath/limits.js';
 import type { RingName, StateChange } from '../../datapath/messages.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
@@ -23,6 +22,7 @@ import type {
 import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
 import { rebind } from '../../sys/packet.js';
 import { createTap } from '../../sys/tap.js';
+import { duplicateFd } from '../../sys/unix-socket.js';
 import type { Counter, Flag, Mode } from '../model.js';
 import type { AddressReport } from './frame-threads.js';
 import { setSysctl } from './host-slave.js';
@@ -38,10 +38,6 @@ export interface PortOffloadOptions {
 	sockets: Record<RingName, number>;
 	/** Tells the frame threads. */
 	change: (change: StateChange) => Promise<void>;
-}
-
-export interface OffloadedSlave extends Omit<SlavePolicy, 'punted'> {
-	limits?: EdgeLimits;
 }
 
 /** What `show` says. */
@@ -118,10 +114,9 @@ export class PortOffload {
 		return this.#setPolicy({ flag });
 	}
 
-	/** Also when its limits have changed: the kernel's fast path has no budgets, so the forwarder has those that do. */
-	addSlave({ edge, ifindex, mac, learn, limits = {} }: OffloadedSlave): Promise<void> {
-		const punted = limits.tx !== undefined || limits.rx !== undefined;
-		const slave: SlavePolicy = { edge, ifindex, mac, learn, punted };
+	/** Also when its limits have changed. */
+	addSlave({ edge, ifindex, mac, learn, limits = {} }: SlavePolicy): Promise<void> {
+		const slave: SlavePolicy = { edge, ifindex, mac, learn, limits };
 		this.#slaves.set(edge, slave);
 		return this.#tell(hook => hook.addSlave(slave));
 	}
@@ -181,7 +176,7 @@ export class PortOffload {
 
 	async #on(hook: OffloadedPort, master: Link): Promise<void> {
 		this.#hook = hook;
-		if (hook.punts) await this.#openPunt(master);
+		if (hook.punts) await this.#openPunt(master, hook.buckets);
 		await hook.setPort(this.#policy);
 		for (const slave of this.#slaves.values()) await hook.addSlave(slave);
 		for (const [address, edge] of this.#addresses) await hook.addAddress(address, edge);
@@ -204,7 +199,7 @@ export class PortOffload {
 	}
 
 	/** A TAP that nobody opens: what is redirected to its ingress is seen by who listens there, and by nobody else. */
-	async #openPunt(master: Link): Promise<void> {
+	async #openPunt(master: Link, buckets: number | undefined): Promise<void> {
 		const { shield, change } = this.#options;
 		// After the ifindex, which stays when the master is renamed while nobody watches.
 		const name = `${PUNT}${master.ifindex}`;
@@ -216,7 +211,12 @@ export class PortOffload {
 		shield.addInterface(ifindex);
 		// Frames of any length are handed over; nothing is ever sent by it.
 		setLink(ifindex, { addrGenModeNone: true, noarp: true, mtu: 65521, up: true });
-		await change({ kind: 'punt', ifindex });
+		// The forwarder closes it.
+		await change({
+			kind: 'punt',
+			ifindex,
+			...(buckets === undefined ? {} : { buckets: duplicateFd(buckets) }),
+		});
 		this.#bind('slaves');
 		this.#bind('master');
 		this.#policy = { ...this.#policy, punt: ifindex };
@@ -280,7 +280,12 @@ function sweepPunts(own: string): void {
 	}
 }
 
-const NOTHING: OffloadCounters = { drops: {}, in: { packets: 0, bytes: 0 }, out: { packets: 0, bytes: 0 } };
+const NOTHING: OffloadCounters = {
+	drops: {},
+	in: { packets: 0, bytes: 0 },
+	out: { packets: 0, bytes: 0 },
+	rxLimited: 0,
+};
 
 function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters {
 	const drops = { ...a.drops };
@@ -288,7 +293,12 @@ function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters 
 		const count = (a.drops[reason] ?? 0) + (b.drops[reason] ?? 0);
 		if (count > 0) drops[reason] = count;
 	}
-	return { drops, in: add(a.in, b.in), out: add(a.out, b.out) };
+	return {
+		drops,
+		in: add(a.in, b.in),
+		out: add(a.out, b.out),
+		rxLimited: a.rxLimited + b.rxLimited,
+	};
 }
 
 function add(a: Counter, b: Counter): Counter {

@@ -15,7 +15,7 @@
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
-import { clearEvent, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
+import { clearEvent, closeFd, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4, isGroupDestination } from '../../wire/ethernet.js';
@@ -40,6 +40,7 @@ import {
 	type ForwarderSetup,
 	type JammedReport,
 	type RingName,
+	type StateChange,
 } from '../messages.js';
 import { PortState } from '../port-state.js';
 import { BACKLOG_BYTES, Backlog, QUEUED } from '../slowpath/backlog.js';
@@ -202,33 +203,41 @@ export class Forwarder {
 		const { length } = ring;
 		(counters[entry + IN_PACKETS] as number)++;
 		(counters[entry + IN_BYTES] as number) += length;
+		// What an offload hands over has been paid for there.
+		const paid = ring.ifindex === this.#state.punt;
 		// Before it is looked at: a guest that sends too much must not cost more than a look at its bucket.
-		const verdict = this.#state.limits.tx.take(ingress, length)
-			? decide(this.#state, ring, ingress)
-			: DROP_LIMIT_TX;
+		const verdict =
+			paid || this.#state.limits.tx.take(ingress, length)
+				? decide(this.#state, ring, ingress)
+				: DROP_LIMIT_TX;
 		if (verdict < 0) (counters[entry + DROPS - verdict] as number)++;
 		else if (verdict < EDGES_MAX) {
 			// ARP requests and solicitations have one receiver here, but on the wire everybody hears them.
-			if (isGroupDestination(ring.region.frame, ring.at) && !this.#state.limits.slow.take(ingress, 1))
+			if (
+				!paid &&
+				isGroupDestination(ring.region.frame, ring.at) &&
+				!this.#state.limits.slow.take(ingress, 1)
+			)
 				(counters[entry + DROPS - DROP_SLOW_BUDGET] as number)++;
 			else this.#transmit.add(ring.region, ring.at, length, verdict, ingress);
 		} else if (verdict === IGNORE) {
 			(counters[entry + IGNORED] as number)++;
 			(counters[entry + IGNORED_BYTES] as number) += length;
-		} else this.#enqueue(ring, ingress);
+		} else this.#enqueue(ring, ingress, paid);
 	}
 
-	#enqueue(ring: FrameSource, ingress: number): void {
-		const verdict = this.#state.limits.slow.take(ingress, 1)
-			? this.#backlog.push(
-					ring.region.frame,
-					ring.at,
-					ring.length,
-					ingress,
-					this.#counters,
-					this.#slowPathCounters,
-				)
-			: DROP_SLOW_BUDGET;
+	#enqueue(ring: FrameSource, ingress: number, paid: boolean): void {
+		const verdict =
+			paid || this.#state.limits.slow.take(ingress, 1)
+				? this.#backlog.push(
+						ring.region.frame,
+						ring.at,
+						ring.length,
+						ingress,
+						this.#counters,
+						this.#slowPathCounters,
+					)
+				: DROP_SLOW_BUDGET;
 		if (verdict === QUEUED) this.#queued = true;
 		else (this.#counters[ingress * STRIDE + DROPS - verdict] as number)++;
 	}
@@ -246,8 +255,14 @@ export class Forwarder {
 			const { message } = received;
 			if (message.kind === 'stop') this.#stopped = true;
 			else if (message.kind === 'replace-ring') this.#replace(message.ring, message.fd);
-			else applyChange(message.change, this.#state, this.#transmit, this.#interfaces);
+			else this.#apply(message.change);
 		}
+	}
+
+	#apply(change: StateChange): void {
+		applyChange(change, this.#state, this.#transmit, this.#interfaces);
+		// The slow path has had it before us.
+		if (change.kind === 'punt' && change.buckets !== undefined) closeFd(change.buckets);
 	}
 
 	#replace(ring: RingName, fd: number): void {

@@ -3,11 +3,13 @@
  * order, MACs and addresses as on the wire.
  */
 import { type AddressKey, keyOf } from '../../datapath/address-key.js';
+import { LIMITS_BYTES } from '../../datapath/kernel-buckets.js';
+import type { EdgeLimits } from '../../datapath/limits.js';
 import { type FlagName, flagNumbers } from '../../datapath/port-state.js';
 import { parseMac, writeMac } from '../../wire/ethernet.js';
 
 /** Counts up with every change of a layout or of what a map means: maps of another number are not adopted. */
-export const LAYOUT = 1;
+export const LAYOUT = 2;
 
 /** Keys and values, bytes. */
 export const mapShapes = {
@@ -15,6 +17,7 @@ export const mapShapes = {
 	senders: { key: 4, value: 12 },
 	owners4: { key: 4, value: 12 },
 	owners6: { key: 16, value: 12 },
+	limits: { key: 4, value: LIMITS_BYTES },
 	dropped: { key: 4, value: 512, perCpu: true },
 	entered: { key: 4, value: 16, perCpu: true },
 	sent: { key: 4, value: 16, perCpu: true },
@@ -46,16 +49,14 @@ export interface SenderValues {
 	edge: number;
 	mac: string;
 	learns: boolean;
-	/** Whether all its frames go to the forwarder. */
-	punted: boolean;
+	limits?: EdgeLimits;
 }
 
-export function senderBytes({ edge, mac, learns, punted }: SenderValues): Uint8Array {
+export function senderBytes({ edge, mac, learns, limits }: SenderValues): Uint8Array {
 	const view = new DataView(new ArrayBuffer(mapShapes.senders.value));
 	putMac(view, 0, mac);
-	view.setUint16(6, edge, LITTLE_ENDIAN);
+	view.setUint16(6, flagged(edge, limits), LITTLE_ENDIAN);
 	view.setUint8(8, learns ? 1 : 0);
-	view.setUint8(9, punted ? 1 : 0);
 	return new Uint8Array(view.buffer);
 }
 
@@ -63,15 +64,24 @@ export interface OwnerValues {
 	edge: number;
 	ifindex: number;
 	mac: string;
+	limits?: EdgeLimits;
 }
 
-export function ownerBytes({ edge, ifindex, mac }: OwnerValues): Uint8Array {
+export function ownerBytes({ edge, ifindex, mac, limits }: OwnerValues): Uint8Array {
 	const view = new DataView(new ArrayBuffer(mapShapes.owners4.value));
 	view.setUint32(0, ifindex, LITTLE_ENDIAN);
 	putMac(view, 4, mac);
-	view.setUint16(10, edge, LITTLE_ENDIAN);
+	view.setUint16(10, flagged(edge, limits), LITTLE_ENDIAN);
 	return new Uint8Array(view.buffer);
 }
+
+/** The programs look into the limits of those alone whose edges say that there are some. */
+function flagged(edge: number, { tx, rx }: EdgeLimits = {}): number {
+	return edge | (tx ? LIMITED_TX : 0) | (rx ? LIMITED_RX : 0);
+}
+
+const LIMITED_TX = 0x8000;
+const LIMITED_RX = 0x4000;
 
 export function addressBytes(address: string): { map: 'owners4' | 'owners6'; key: Uint8Array } {
 	const { family, bytes }: AddressKey = keyOf(address);

@@ -8,6 +8,8 @@
  */
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { limitsBytes, refusedOf } from '../../datapath/kernel-buckets.js';
+import type { ModeName } from '../../datapath/port-state.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { IpvtapError } from '../../errors.js';
 import { closeFd } from '../../sys/fd.js';
@@ -27,6 +29,7 @@ import {
 	indexOf,
 	type MapName,
 	mapShapes,
+	type OwnerValues,
 	ownerBytes,
 	portBytes,
 	senderBytes,
@@ -48,7 +51,8 @@ export class TcBpf implements XmitOffload {
 	}
 
 	/** Loads the programs and lets them go again: nothing else says for sure whether a kernel takes them. */
-	probe(): string | undefined {
+	probe(mode: ModeName): string | undefined {
+		if (mode !== 'l2') return `mode ${mode} is forwarded in user space`;
 		try {
 			loadBest({}).close();
 			return undefined;
@@ -58,8 +62,6 @@ export class TcBpf implements XmitOffload {
 	}
 
 	open(context: OffloadContext): OffloadedPort {
-		if (context.mode !== 'l2')
-			throw new IpvtapError('usage', `tc-bpf: mode ${context.mode} is not offloaded`);
 		return new TcBpfPort(context, this.#options);
 	}
 }
@@ -69,7 +71,7 @@ class TcBpfPort implements OffloadedPort {
 	readonly #pins: Pins | undefined;
 	readonly #object: KernelObject;
 	readonly #attachments: Attachments;
-	readonly #parties = new Map<number, { ifindex: number; mac: string }>();
+	readonly #parties = new Map<number, Omit<OwnerValues, 'edge'>>();
 	readonly #addresses = new Map<string, number>();
 	/** Guests that a daemon before this had, until all that are still there have been named again. */
 	#adopted: number;
@@ -89,6 +91,10 @@ class TcBpfPort implements OffloadedPort {
 		this.#attachments = new Attachments({ pins: this.#pins, kind: attach, ensureClsact });
 	}
 
+	get buckets(): number {
+		return this.#object.maps.limits.fd;
+	}
+
 	get detail(): string {
 		return this.#attachments.kind;
 	}
@@ -102,10 +108,7 @@ class TcBpfPort implements OffloadedPort {
 		this.#writePort();
 		const { maps, programs } = this.#object;
 		if (host !== 0) {
-			maps.senders.set(
-				indexBytes(host),
-				senderBytes({ edge: EDGE_HOST, mac: master.mac, learns: false, punted: false }),
-			);
+			maps.senders.set(indexBytes(host), senderBytes({ edge: EDGE_HOST, mac: master.mac, learns: false }));
 		}
 		if (before === undefined) {
 			if (host !== 0) this.#attachments.attach(host, 'from_host', programs.from_host);
@@ -117,13 +120,14 @@ class TcBpfPort implements OffloadedPort {
 		}
 	}
 
-	addSlave({ edge, ifindex, mac, learn, punted = false }: SlavePolicy): void {
+	addSlave({ edge, ifindex, mac, learn, limits = {} }: SlavePolicy): void {
 		const { maps, programs } = this.#object;
 		const known = this.#parties.has(edge);
-		// Owners without a device are the forwarder's to deliver to.
-		this.#parties.set(edge, { ifindex: punted ? 0 : ifindex, mac });
+		this.#parties.set(edge, { ifindex, mac, limits });
 		if (!known) this.#clearCounters(edge);
-		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, punted }));
+		const before = known ? maps.limits.get(indexBytes(edge)) : undefined;
+		maps.limits.set(indexBytes(edge), limitsBytes(limits, before));
+		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, limits }));
 		if (known) {
 			for (const [address, owner] of this.#addresses) if (owner === edge) this.addAddress(address, edge);
 			return;
@@ -179,7 +183,7 @@ class TcBpfPort implements OffloadedPort {
 	counters(edge: number): OffloadCounters {
 		const { maps } = this.#object;
 		const none = { packets: 0, bytes: 0 };
-		const counters: OffloadCounters = { drops: {}, in: none, out: none };
+		const counters: OffloadCounters = { drops: {}, in: none, out: none, rxLimited: 0 };
 		const drops = maps.dropped.get(indexBytes(edge));
 		if (drops) {
 			sumCounters(drops, mapShapes.dropped.value).forEach((count, index) => {
@@ -188,6 +192,8 @@ class TcBpfPort implements OffloadedPort {
 			});
 		}
 		counters.in = traffic(maps.entered.get(indexBytes(edge)));
+		const limits = maps.limits.get(indexBytes(edge));
+		if (limits) counters.rxLimited = refusedOf(limits);
 		if (edge === EDGE_WIRE) counters.out = traffic(maps.sent.get(indexBytes(0)));
 		return counters;
 	}

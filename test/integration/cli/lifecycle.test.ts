@@ -18,7 +18,7 @@ test.serial('up starts a daemon, down ends it', async t => {
 		state: 'up',
 		mode: 'l2',
 		flag: 'private',
-		offload: 'none',
+		offload: 'tc-bpf',
 		slaves: 0,
 		mac: getLink('eth0')?.mac,
 	});
@@ -75,7 +75,7 @@ test.serial('attach prints arguments on stdout and nothing else', async t => {
 		mtu: 1500,
 		state: 'down',
 		learn: false,
-		offload: 'none',
+		offload: 'tc-bpf',
 		owner: 0,
 	});
 	t.deepEqual(slave.addresses, [{ address: '192.0.2.10', family: 'inet', origin: 'static' }]);
@@ -153,6 +153,28 @@ test.serial('addresses are changed while the slave runs', async t => {
 	t.regex(stderr, /^error: can't remove 192\.0\.2\.10 from 'a': .*\nhint: it has 192\.0\.2\.12\n$/);
 });
 
+test.serial('where the offload can not be had there is none, and it is said why', async t => {
+	const site = new Site(t);
+	const caps = '-bpf,-sys_admin,-perfmon';
+	const without = ['setpriv', `--bounding-set=${caps}`, `--inh-caps=${caps}`];
+	const up = await site.exec([...without, ipvtap, 'up', 'eth0', '--json']);
+	t.is(up.status, 0, up.stderr);
+	const { offload, offloadDetail } = JSON.parse(up.stdout) as Master;
+	t.deepEqual(
+		[offload, offloadDetail],
+		[
+			'none',
+			'eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid 0 without them, or a user namespace',
+		],
+	);
+	t.regex((await site.run('show', 'eth0')).stdout, /\noffload: +none \(eBPF needs CAP_BPF/);
+	const refused = await site.run('set', 'eth0', '--offload', 'tc-bpf');
+	t.is(refused.status, 1);
+	t.regex(refused.stderr, /^error: offload 'tc-bpf': eBPF needs CAP_BPF.*\nhint: /);
+	await site.run('down', 'eth0');
+	await site.gone();
+});
+
 test.serial('list, show and stats are tables for people', async t => {
 	const site = new Site(t);
 	await site.attach('web1', '--ip', '192.0.2.10');
@@ -160,7 +182,7 @@ test.serial('list, show and stats are tables for people', async t => {
 	const list = (await site.run('list')).stdout;
 	t.regex(
 		list,
-		/^MASTER .*\neth0 +up +l2 +bridge +none +ipvh\S+ +\S+ +2\n\nSLAVE .*\nweb1 .* 192\.0\.2\.10\nweb2 .* addresses to be learned\n$/,
+		/^MASTER .*\neth0 +up +l2 +bridge +tc-bpf +ipvh\S+ +\S+ +2\n\nSLAVE .*\nweb1 .* 192\.0\.2\.10\nweb2 .* addresses to be learned\n$/,
 	);
 	t.false(list.includes('\x1b'));
 	t.regex((await site.run('show', 'web1')).stdout, /^slave: +web1\nmaster: +eth0 .*\nstate: +down\n/);

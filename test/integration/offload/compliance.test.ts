@@ -29,7 +29,12 @@ const outlaws: Record<string, (port: OffloadedPort) => Partial<OffloadedPort>> =
 	'knows no flags': port => ({ setPort: policy => port.setPort({ ...policy, flag: 'bridge' }) }),
 	'lets slaves stay': () => ({ removeSlave: () => undefined }),
 	'counts nothing': () => ({
-		counters: () => ({ drops: {}, in: { packets: 0, bytes: 0 }, out: { packets: 0, bytes: 0 } }),
+		counters: () => ({
+			drops: {},
+			in: { packets: 0, bytes: 0 },
+			out: { packets: 0, bytes: 0 },
+			rxLimited: 0,
+		}),
 	}),
 };
 
@@ -60,5 +65,5 @@ function outlaw(change: (port: OffloadedPort) => Partial<OffloadedPort>): XmitOf
 			},
 		});
 	};
-	return { name: 'outlaw', probe: () => law.probe(), open };
+	return { name: 'outlaw', probe: mode => law.probe(mode), open };
 }
