@@ -100,7 +100,30 @@ INLINE int conclude(struct context *it, int verdict)
 INLINE int refuse(struct context *it, int reason)
 {
 	find_edge(it);
-	return conclude(it, -reason);
+	return -reason;
+}
+
+INLINE int slave_other(struct context *it, __u16 type)
+{
+	void *frame = begin(it->skb);
+	if (frame + ETH_HEADER > end(it->skb)) return refuse(it, MALFORMED);
+	__u32 ifindex = ifindex_of(it->skb);
+	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
+	if (!sender) return -MAC_SPOOF;
+	it->edge = sender->edge;
+	if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
+	return type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE;
+}
+
+INLINE int slave_verdict(struct context *it)
+{
+	if (tag_of(it->skb)) return refuse(it, VLAN);
+	void *frame = begin(it->skb);
+	if (frame + ETH_HEADER > end(it->skb)) return refuse(it, MALFORMED);
+	__u16 type = ((struct ethernet *)frame)->type;
+	if (type == ETH_IPV4) return slave_ipv4(it);
+	if (type == ETH_IPV6) return slave_ipv6(it);
+	return type == ETH_ARP ? slave_arp(it) : slave_other(it, type);
 }
 
 INLINE int slave(struct __sk_buff *skb, bool probes)
@@ -108,19 +131,8 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 	const struct port *port = this_port();
 	if (!port) return SHOT;
 	struct context it = { .skb = skb, .port = port, .probes = probes };
-	if (tag_of(skb)) return refuse(&it, VLAN);
-	void *frame = begin(skb);
-	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
-	__u16 type = ((struct ethernet *)frame)->type;
-	if (type == ETH_IPV4) return conclude(&it, slave_ipv4(&it));
-	if (type == ETH_IPV6) return conclude(&it, slave_ipv6(&it));
-	if (type == ETH_ARP) return conclude(&it, slave_arp(&it));
-	__u32 ifindex = ifindex_of(skb);
-	struct sender *sender = bpf_map_lookup_elem(&senders, &ifindex);
-	if (!sender) return SHOT;
-	it.edge = sender->edge;
-	if (!same(mac_at(frame + 6), sender_mac(sender))) return conclude(&it, -MAC_SPOOF);
-	return conclude(&it, type == ETH_VLAN || type == ETH_QINQ ? -VLAN : -ETHERTYPE);
+	/* In one place, or it would be compiled and verified for each kind of frame. */
+	return conclude(&it, slave_verdict(&it));
 }
 
 SEC("tc") int from_slave(struct __sk_buff *skb) { return slave(skb, false); }
@@ -128,19 +140,23 @@ SEC("tc") int from_slave(struct __sk_buff *skb) { return slave(skb, false); }
 /* For kernels before 6.2. */
 SEC("tc") int from_slave_probing(struct __sk_buff *skb) { return slave(skb, true); }
 
+INLINE int host_verdict(struct context *it)
+{
+	it->edge = EDGE_HOST;
+	if (tag_of(it->skb)) return -VLAN;
+	void *frame = begin(it->skb);
+	if (frame + ETH_HEADER > end(it->skb)) return -MALFORMED;
+	__u16 type = ((struct ethernet *)frame)->type;
+	if (type == ETH_IPV4) return host_ipv4(it);
+	return type == ETH_IPV6 ? host_ipv6(it) : -ETHERTYPE;
+}
+
 SEC("tc") int from_host(struct __sk_buff *skb)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
 	struct context it = { .skb = skb, .port = port };
-	if (tag_of(skb)) return refuse(&it, VLAN);
-	it.edge = EDGE_HOST;
-	void *frame = begin(skb);
-	if (frame + ETH_HEADER > end(skb)) return refuse(&it, MALFORMED);
-	__u16 type = ((struct ethernet *)frame)->type;
-	if (type == ETH_IPV4) return conclude(&it, host_ipv4(&it));
-	if (type == ETH_IPV6) return conclude(&it, host_ipv6(&it));
-	return conclude(&it, -ETHERTYPE);
+	return conclude(&it, host_verdict(&it));
 }
 
 SEC("tc") int from_wire(struct __sk_buff *skb)

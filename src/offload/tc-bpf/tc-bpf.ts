@@ -50,11 +50,16 @@ export class TcBpf implements XmitOffload {
 		this.#options = options;
 	}
 
-	/** Loads the programs and lets them go again: nothing else says for sure whether a kernel takes them. */
+	/**
+	 * Loads the programs and lets them go again: nothing else says for sure whether a kernel takes them. Once is enough, as
+	 * it takes longer than all else that opens a port.
+	 */
 	probe(mode: ModeName): string | undefined {
 		if (mode !== 'l2') return `mode ${mode} is forwarded in user space`;
+		if (loadable) return undefined;
 		try {
 			loadBest({}).close();
+			loadable = true;
 			return undefined;
 		} catch (error) {
 			return missing(error);
@@ -65,6 +70,9 @@ export class TcBpf implements XmitOffload {
 		return new TcBpfPort(context, this.#options);
 	}
 }
+
+/** Whether this kernel has taken the programs from this process. */
+let loadable = false;
 
 class TcBpfPort implements OffloadedPort {
 	readonly punts = true;
