@@ -37,11 +37,16 @@ export interface KernelOutcome {
 
 export class KernelPort {
 	readonly object: KernelObject;
+	/** For what is configured from now on. */
+	mtu = 65535;
 	readonly #devices: Map<number, number>;
 
-	/** @param probing as for kernels before 6.2. @param devices those of another such port of this namespace. */
-	constructor(probing = false, devices = new Map<number, number>()) {
-		this.object = new KernelObject({ observed: true, probing });
+	/**
+	 * @param probing as for kernels before 6.2. @param devices those of another such port of this namespace.
+	 * @param path another build of the programs.
+	 */
+	constructor(probing = false, devices = new Map<number, number>(), path?: string) {
+		this.object = new KernelObject({ observed: true, probing, ...(path === undefined ? {} : { path }) });
 		this.#devices = devices;
 	}
 
@@ -86,9 +91,13 @@ export class KernelPort {
 			frame: became,
 			nanoseconds,
 		} = testRun(this.object.programs[programOf(ingress)], frame, this.device(ingress), repeat);
-		const decision = new Int32Array(this.object.maps.decided.get(indexBytes(0))!.buffer);
-		const verdict = decision[0]!;
-		return { verdict, target: this.#edgeOf(decision[1]!), frame: became, result, nanoseconds };
+		const [verdict = 0, ifindex = 0] = this.#decision();
+		return { verdict, target: this.#edgeOf(ifindex), frame: became, result, nanoseconds };
+	}
+
+	/** What the programs said last, however they came by the frame. */
+	get verdict(): number {
+		return this.#decision()[0] ?? 0;
 	}
 
 	/** ifindex of an edge's device. */
@@ -102,8 +111,18 @@ export class KernelPort {
 		return ifindex;
 	}
 
+	/** The variables that the build has in its section .bss, 64 bits each. */
+	variables(count: number): BigUint64Array {
+		const section = this.object.object.map('.bss', 4, count * 8);
+		return new BigUint64Array(section.get(indexBytes(0))!.buffer);
+	}
+
 	close(): void {
 		this.object.close();
+	}
+
+	#decision(): Int32Array {
+		return new Int32Array(this.object.maps.decided.get(indexBytes(0))!.buffer);
 	}
 
 	#port(mac: string, host: boolean, flag: FlagName, slaves: number): Uint8Array {
@@ -111,7 +130,7 @@ export class KernelPort {
 			master: this.device(EDGE_WIRE),
 			host: host ? this.device(EDGE_HOST) : 0,
 			punt: 0,
-			mtu: 65535,
+			mtu: this.mtu,
 			flag,
 			slaves,
 			mac,

@@ -14,6 +14,8 @@ export interface KernelObjectOptions {
 	observed?: boolean;
 	/** Do without what Linux has from 6.2 on: slower. */
 	probing?: boolean;
+	/** Another build of the same programs: for the tests. */
+	path?: string;
 	/** Descriptors of maps to use instead of new ones. */
 	reuse?: ReadonlyMap<MapName, number>;
 }
@@ -21,40 +23,43 @@ export interface KernelObjectOptions {
 export class KernelObject {
 	readonly maps: Readonly<Record<MapName, BpfMap>>;
 	readonly programs: Readonly<Record<ProgramName, number>>;
-	readonly #object: BpfObject;
+	readonly object: BpfObject;
 
 	/** Loads the programs. @throws IpvtapError, SysError. */
 	constructor(options: KernelObjectOptions = {}) {
 		const slave = options.probing ? PROBING : CASTING;
-		this.#object = load(options, slave);
+		this.object = load(options, slave);
 		try {
 			this.maps = Object.fromEntries(mapNames.map(name => [name, this.#map(name)])) as Record<
 				MapName,
 				BpfMap
 			>;
 			this.programs = {
-				from_slave: this.#object.program(slave),
-				from_wire: this.#object.program('from_wire'),
-				from_host: this.#object.program('from_host'),
+				from_slave: this.object.program(slave),
+				from_wire: this.object.program('from_wire'),
+				from_host: this.object.program('from_host'),
 			};
 		} catch (error) {
-			this.#object.close();
+			this.object.close();
 			throw error;
 		}
 	}
 
 	close(): void {
-		this.#object.close();
+		this.object.close();
 	}
 
 	#map(name: MapName): BpfMap {
 		const shape = mapShapes[name];
-		return this.#object.map(name, shape.key, 'perCpu' in shape ? perCpuBytes(shape.value) : shape.value);
+		return this.object.map(name, shape.key, 'perCpu' in shape ? perCpuBytes(shape.value) : shape.value);
 	}
 }
 
-function load({ observed = false, reuse = new Map() }: KernelObjectOptions, slave: string): BpfObject {
-	const object = new BpfObject(objectPath);
+function load(
+	{ observed = false, reuse = new Map(), path = objectPath }: KernelObjectOptions,
+	slave: string,
+): BpfObject {
+	const object = new BpfObject(path);
 	try {
 		object.leaveOut(slave === CASTING ? PROBING : CASTING);
 		if (observed) object.setConstant(OBSERVED, 1);
