@@ -12,7 +12,7 @@ import { until } from '../../src/lab/wait.js';
 import { type ClientName, clientRecipe, type Family, networkdPath } from '../helpers/dhcp-clients.js';
 import { GroupSocket } from '../helpers/group-socket.js';
 import { mdnsQuestion } from '../helpers/mdns.js';
-import { unpackedAvahi } from '../helpers/unpacked.js';
+import { avahiUser, unpackedAvahi } from '../helpers/unpacked.js';
 import { dhcpd } from '../integration/dhcp/dhcpd.js';
 import { Place, quickLeases } from '../integration/dhcp/place.js';
 
@@ -85,8 +85,8 @@ async function boot(
 	await guest.exec(`
 mkdir -p /var/lib /run /usr/lib/dhcpcd
 touch /etc/machine-id
-grep -q ^avahi: /etc/group || echo avahi:x:199: >> /etc/group
-grep -q ^avahi: /etc/passwd || echo avahi:x:199:199::/:/bin/false >> /etc/passwd`);
+grep -q ^avahi: /etc/group || echo '${avahiUser.group}' >> /etc/group
+grep -q ^avahi: /etc/passwd || echo '${avahiUser.passwd}' >> /etc/passwd`);
 	await guest.addressesReady();
 	for (const family of clients[name]) await start(guest, name, family);
 	const avahi = programs.at(-1)!;

@@ -10,7 +10,7 @@ import { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
 import { GroupSocket } from '../../helpers/group-socket.js';
 import { mdnsQuestion } from '../../helpers/mdns.js';
-import { unpackedAvahi } from '../../helpers/unpacked.js';
+import { avahiUser, unpackedAvahi } from '../../helpers/unpacked.js';
 import { Site } from './site.js';
 
 let folder: string;
@@ -90,11 +90,17 @@ test.serial("avahi on the host's interface answers guests and the LAN", async t 
 		`[server]\nhost-name=ipvtap-host\ndomain-name=local\nuse-ipv4=yes\nuse-ipv6=no\nenable-dbus=no\nallow-interfaces=eth0\n
 [publish]\npublish-addresses=yes\n[wide-area]\nenable-wide-area=no\n`,
 	);
-	// Its pid file and socket have a fixed place: it gets a /run of its own.
-	const command =
-		'mount -t tmpfs none /run && mkdir /run/avahi-daemon && exec "$1" --no-chroot --no-drop-root --no-rlimits -f "$0"';
+	// Its pid file and socket have a fixed place, and it wants a user: it gets a /run, and such files, of its own.
+	const command = `
+mount -t tmpfs none /run
+mkdir /run/avahi-daemon
+for file in passwd group; do cp /etc/$file /run/$file; done
+grep -q ^avahi: /run/passwd || echo '${avahiUser.passwd}' >> /run/passwd
+grep -q ^avahi: /run/group || echo '${avahiUser.group}' >> /run/group
+for file in passwd group; do mount --bind /run/$file /etc/$file; done
+exec "$1" --no-chroot --no-drop-root --no-rlimits -f "$0"`;
 	const avahi = await unpackedAvahi();
-	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-c', command, conf, avahi.path], {
+	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-ec', command, conf, avahi.path], {
 		env: { ...toolsEnv, LD_LIBRARY_PATH: avahi.libraries },
 		stdio: ['ignore', 'ignore', 'pipe'],
 	});
