@@ -12,7 +12,8 @@ import { until } from '../../src/lab/wait.js';
 import { type ClientName, clientRecipe, type Family, networkdPath } from '../helpers/dhcp-clients.js';
 import { GroupSocket } from '../helpers/group-socket.js';
 import { mdnsQuestion } from '../helpers/mdns.js';
-import { avahiUser, unpackedAvahi } from '../helpers/unpacked.js';
+import { userLines } from '../helpers/private-user.js';
+import { unpackedAvahi } from '../helpers/unpacked.js';
 import { dhcpd } from '../integration/dhcp/dhcpd.js';
 import { Place, quickLeases } from '../integration/dhcp/place.js';
 
@@ -81,15 +82,16 @@ async function boot(
 		bootTimeout: 120_000,
 	});
 	t.teardown(() => guest.stop());
+	const avahi = userLines('avahi', 199);
 	// What an installation of them would have made.
 	await guest.exec(`
 mkdir -p /var/lib /run /usr/lib/dhcpcd
 touch /etc/machine-id
-grep -q ^avahi: /etc/group || echo '${avahiUser.group}' >> /etc/group
-grep -q ^avahi: /etc/passwd || echo '${avahiUser.passwd}' >> /etc/passwd`);
+grep -q ^avahi: /etc/group || echo '${avahi.group}' >> /etc/group
+grep -q ^avahi: /etc/passwd || echo '${avahi.passwd}' >> /etc/passwd`);
 	await guest.addressesReady();
 	for (const family of clients[name]) await start(guest, name, family);
-	const avahi = programs.at(-1)!;
+	const daemon = programs.at(-1)!;
 	await guest.exec(`
 mkdir -p /run/avahi-daemon
 cat > /tmp/avahi.conf << end
@@ -98,7 +100,7 @@ host-name=${name}
 enable-dbus=no
 allow-interfaces=eth0
 end
-LD_LIBRARY_PATH=${avahi.libraries} ${avahi.path} --no-chroot --no-drop-root --no-rlimits -f /tmp/avahi.conf > /tmp/avahi.log 2>&1 &`);
+LD_LIBRARY_PATH=${daemon.libraries} ${daemon.path} --no-chroot --no-drop-root --no-rlimits -f /tmp/avahi.conf > /tmp/avahi.log 2>&1 &`);
 	return { name, guest };
 }
 

@@ -30,10 +30,7 @@ export async function unpacked(
 	return { path: join(folder, file), libraries: places.join(':') };
 }
 
-/** Lines of /etc/passwd and /etc/group: without this user avahi doesn't start, though it stays root. */
-export const avahiUser = { passwd: 'avahi:x:199:199::/:/bin/false', group: 'avahi:x:199:' } as const;
-
-/** avahi-daemon, which answers mDNS also where there is no bus (`enable-dbus=no`). */
+/** avahi-daemon, which answers mDNS also where there is no bus (`enable-dbus=no`), but not without a user `avahi`. */
 export function unpackedAvahi(): Promise<Unpacked> {
 	const libraries = ['libavahi-core7', 'libavahi-common3', 'libdaemon0', 'libdbus-1-3'];
 	return unpacked('avahi-daemon', 'usr/sbin/avahi-daemon', ...libraries);

@@ -15,6 +15,7 @@ import { GuestAgent } from '../../../src/lab/guest-agent.js';
 import { guestImage } from '../../../src/lab/guest-image.js';
 import { Lan, type LanOptions } from '../../../src/lab/lan.js';
 import { until } from '../../../src/lab/wait.js';
+import { privateUser } from '../../helpers/private-user.js';
 import { type DomainOptions, domainXml } from './domain-xml.js';
 
 const bin = fileURLToPath(new URL('../../../../bin', import.meta.url));
@@ -233,7 +234,7 @@ done
 mkdir -p /etc/libvirt/hooks /var/log/libvirt/qemu
 printf 'auth_unix_rw = "none"\\nhost_uuid = "%s"\\n' $(cat /proc/sys/kernel/random/uuid) >/etc/libvirt/libvirtd.conf
 printf 'security_driver = "none"\\ndynamic_ownership = 0\\n' >/etc/libvirt/qemu.conf
-getent passwd libvirt-qemu >/dev/null || printf 'user = "root"\\ngroup = "root"\\n' >>/etc/libvirt/qemu.conf
+${privateUser('libvirt-qemu', 64055, '/etc/libvirt')}
 [ ! -d /run/dbus ] || mount -t tmpfs none /run/dbus
 dev=$(mktemp -d)
 mount -t tmpfs -o mode=755 dev $dev

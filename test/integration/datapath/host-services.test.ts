@@ -10,7 +10,8 @@ import { StackGuest } from '../../../src/lab/stack-guest.js';
 import { until } from '../../../src/lab/wait.js';
 import { GroupSocket } from '../../helpers/group-socket.js';
 import { mdnsQuestion } from '../../helpers/mdns.js';
-import { avahiUser, unpackedAvahi } from '../../helpers/unpacked.js';
+import { privateUser } from '../../helpers/private-user.js';
+import { unpackedAvahi } from '../../helpers/unpacked.js';
 import { Site } from './site.js';
 
 let folder: string;
@@ -94,10 +95,7 @@ test.serial("avahi on the host's interface answers guests and the LAN", async t 
 	const command = `
 mount -t tmpfs none /run
 mkdir /run/avahi-daemon
-for file in passwd group; do cp /etc/$file /run/$file; done
-grep -q ^avahi: /run/passwd || echo '${avahiUser.passwd}' >> /run/passwd
-grep -q ^avahi: /run/group || echo '${avahiUser.group}' >> /run/group
-for file in passwd group; do mount --bind /run/$file /etc/$file; done
+${privateUser('avahi', 199, '/run')}
 exec "$1" --no-chroot --no-drop-root --no-rlimits -f "$0"`;
 	const avahi = await unpackedAvahi();
 	const daemon = site.host.spawn('unshare', ['--mount', 'sh', '-ec', command, conf, avahi.path], {
