@@ -7,6 +7,7 @@
 import { isIP } from 'node:net';
 import { type LimitRequest, limitKeys, limitWords, parseLimit } from '../../src/control/limits.js';
 import { flags, modes, permissions } from '../../src/control/model.js';
+import { metadataNamespace } from '../libvirt-xml.js';
 import type { Domain, DomainInterface } from './domain.js';
 import type { XmlElement } from './xml.js';
 
@@ -42,10 +43,17 @@ export interface Declaration {
 
 /** @returns undefined for a domain that declares nothing: it is none of ipvtap's business. */
 export function readDeclaration(domain: Domain): Declaration | undefined {
-	const { declaration } = domain;
-	if (declaration === undefined) return undefined;
+	const { declaration, misnamed } = domain;
 	const faults = new Faults();
+	if (misnamed)
+		faults.add(
+			misnamed.path,
+			`<${misnamed.name} xmlns='${misnamed.namespace}'>`,
+			`one <vm xmlns='${metadataNamespace}'>`,
+		);
+	if (declaration === undefined) return misnamed && { nics: [], faults: faults.lines };
 	faults.only(declaration, [], ['nic']);
+	faults.noText(declaration);
 	const elements = declaration.children.filter(({ name }) => name === 'nic');
 	if (elements.length === 0) faults.add(declaration.path, 'no NIC', 'one or more <nic> elements');
 	const nics = elements.map(element => readNic(element, domain, faults));
@@ -72,11 +80,16 @@ class Faults {
 			this.add(child.path, `an unknown element <${child.qualified}>`, children.join(', ') || 'none');
 		}
 	}
+
+	noText({ path, text }: XmlElement): void {
+		if (text.trim() !== '') this.add(path, `the text ${quoted(text.trim())}`, 'elements and attributes');
+	}
 }
 
 function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclaration {
 	const { path, attributes } = element;
 	faults.only(element, ['target', 'master', 'mode', 'flag', 'learn', 'allow', 'mac'], ['ip', 'limit']);
+	faults.noText(element);
 	const word = (name: string, allowed: readonly string[]): string | undefined => {
 		const value = attributes.get(name);
 		if (value !== undefined && !allowed.includes(value))

@@ -8,6 +8,8 @@ export interface Domain {
 	interfaces: DomainInterface[];
 	/** Our element in its metadata; undefined in a domain that is none of ours. */
 	declaration: XmlElement | undefined;
+	/** An element in its metadata that was meant to be ours, by the looks of it. */
+	misnamed: XmlElement | undefined;
 }
 
 /** A NIC as libvirt sees it; what isn't said is undefined. */
@@ -34,12 +36,17 @@ export interface DomainInterface {
 /** @throws IpvtapError `failed` for text that isn't XML. */
 export function parseDomain(xml: string): Domain {
 	const root = parseXml(xml);
-	const declarations = childrenOf(childOf(root, 'metadata'), 'vm', metadataNamespace);
+	const metadata = childOf(root, 'metadata');
+	const [declaration] = childrenOf(metadata, 'vm', metadataNamespace);
 	return {
 		name: childOf(root, 'name')?.text.trim() ?? '',
 		uuid: childOf(root, 'uuid')?.text.trim() ?? '',
 		interfaces: childrenOf(childOf(root, 'devices'), 'interface').map(readInterface),
-		declaration: declarations[0],
+		declaration,
+		misnamed: metadata?.children.find(
+			one =>
+				one !== declaration && (one.qualified.startsWith('ipvtap:') || one.namespace.includes('ipvtap.dev')),
+		),
 	};
 }
 

@@ -1,6 +1,4 @@
 /** The script that libvirt finds: what of the hook must work even where the rest of ipvtap doesn't. Pure. */
-import { metadataNamespace } from '../libvirt-xml.js';
-
 export interface HookPaths {
 	/** Absolute: libvirt gives its hooks the PATH of its daemon, which may know no node. */
 	node: string;
@@ -26,7 +24,7 @@ entry=${quoted(entry)}
 export IPVTAP_SOCKET=${quoted(socket)}
 case $2 in prepare | migrate | started | reconnect | stopped | release) ;; *) exit 0 ;; esac
 xml=$(cat)
-case $xml in *${quoted(metadataNamespace)}*) ;; *) exit 0 ;; esac
+case $xml in *ipvtap*) ;; *) exit 0 ;; esac
 if [ -x "$node" ] && [ -r "$entry" ]; then
 	printf '%s\\n' "$xml" | timeout -s KILL 3 "$node" "$entry" "$@" >/dev/null
 	status=$?

@@ -90,6 +90,22 @@ test('a domain without a declaration is none of ours', t => {
 	t.is(readDeclaration(parseDomain(`<domain><name>a</name></domain>`)), undefined);
 });
 
+test("what looks like a declaration, and isn't one, is a fault", t => {
+	const found = (metadata: string) =>
+		readDeclaration(parseDomain(`<domain><name>a</name><metadata>${metadata}</metadata></domain>`))?.faults;
+	const allowed = `allowed: one <vm xmlns='${metadataNamespace}'>`;
+	const http = metadataNamespace.replace('https', 'http');
+	t.deepEqual(found(`<ipvtap:vm xmlns:ipvtap='${http}'/>`), [
+		`/domain/metadata/ipvtap:vm: found <vm xmlns='${http}'>, ${allowed}`,
+	]);
+	t.deepEqual(found(`<i:nic xmlns:i='${metadataNamespace}'/>`), [
+		`/domain/metadata/i:nic: found <nic xmlns='${metadataNamespace}'>, ${allowed}`,
+	]);
+	t.deepEqual(read("<i:nic target='ipvt-web1' master='eth0'>192.0.2.10</i:nic>")?.faults, [
+		"/domain/metadata/i:vm/i:nic: found the text '192.0.2.10', allowed: elements and attributes",
+	]);
+});
+
 test('a NIC for later has its MAC in its declaration', t => {
 	const declaration = read("<i:nic target='ipvt-late' master='eth0' mac='52:54:00:00:00:09'/>");
 	t.deepEqual(declaration?.faults, []);
