@@ -3,6 +3,8 @@ import type { listing } from '../bench/bench.js';
 import { BASELINE } from '../bench/peers/index.js';
 import { counts, type Line, type Results } from '../bench/report/summary.js';
 import { NOTHING, ratioText, scaled, valueText } from '../bench/report/words.js';
+import type { Estimate } from '../bench/statistics.js';
+import type { WireLine } from '../bench/wire.js';
 import { table } from './format.js';
 
 /** One line per row and metric: the baseline's own value, then the others' ratios to it, or their values. */
@@ -23,6 +25,25 @@ export function listText({ rows, peers }: ReturnType<typeof listing>): string {
 		rows.map(row => [row.name, row.table, row.title]),
 	);
 	return `${text}\nPEERS\n${peers.join('\n')}\n`;
+}
+
+/** Round trips through the user's own NIC. */
+export function wireText(lines: readonly WireLine[]): string {
+	const ms = ({ median }: Estimate): string => `${median.toFixed(3)} ms`;
+	return table(
+		['', 'p50', 'p99', 'p50 / host', 'p99 / host', 'lost'].map((title, index) => ({
+			title,
+			right: index > 0,
+		})),
+		lines.map(({ who, p50, p99, ratio50, ratio99, sent, lost }) => [
+			who,
+			ms(p50),
+			ms(p99),
+			ratioText(ratio50),
+			ratioText(ratio99),
+			`${lost} of ${sent}`,
+		]),
+	);
 }
 
 function networkTable({ peers }: Results, lines: readonly Line[]): string {

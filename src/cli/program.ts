@@ -222,6 +222,7 @@ function makeProgram(finish: (status: number) => void): Command {
 		'sudo ipvtap bench --quick',
 		'sudo ipvtap bench --filter v2v-64 --peers ipvtap,ipvtap-tc-bpf,macvtap',
 		'sudo ipvtap bench --report bench.md',
+		'sudo ipvtap bench --wire eth0 --to 192.0.2.1 --ip 192.0.2.77 --yes',
 	])
 		.option('--quick', 'fewer rows, fewer peers: two minutes in place of a quarter of an hour')
 		.option('--filter <row>', 'only rows whose name contains this; again for more', option.collect)
@@ -244,6 +245,13 @@ function makeProgram(finish: (status: number) => void): Command {
 			'report on raw results instead of measuring; again for more',
 			option.collect,
 		)
+		.option(
+			'--wire <interface>',
+			"instead: a guest's round trips through this interface of yours, and the host's",
+		)
+		.option('--to <address>', 'with --wire: whom to ping, at most 200 times a second')
+		.option('--ip <address>', "with --wire: the guest's address, one that nobody has")
+		.option('--yes', 'with --wire: go ahead')
 		.action(async (_options, self) => (await import('./commands/bench.js')).bench(all(self)));
 
 	return program;

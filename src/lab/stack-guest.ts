@@ -15,7 +15,7 @@ export interface StackGuestOptions {
 	/** Names the guest's namespace. */
 	name: string;
 	/** Where the slave's TAP is, and its name. */
-	slave: { namespace: Namespace; ifname: string };
+	slave: { namespace: Pick<Namespace, 'path'>; ifname: string };
 	/** MAC of the guest's NIC, `eth0`; by default the kernel draws one. */
 	mac?: string;
 	/** Addresses with prefix length, as {@link StackGuest.addAddress} takes them. */
