@@ -51,7 +51,7 @@ export function chooseOptions(given: Given): Options {
 		blocks,
 		seconds: positive('--seconds', given.seconds, 0.4),
 		warmup: 0.15,
-		budget: 60 * positive('--minutes', given.minutes, quick ? 1.5 : 14),
+		budget: 60 * positive('--minutes', given.minutes, quick ? 2 : 14),
 		out: given.out ?? 'bench-results',
 		report: given.report,
 		from: given.from ?? [],

@@ -233,7 +233,7 @@ function makeProgram(finish: (status: number) => void): Command {
 			'interleaved blocks; every row runs twice per peer in each (default: 3; quick: 2)',
 		)
 		.option('--seconds <s>', 'what is measured of a run (default: 0.4)')
-		.option('--minutes <m>', 'after these, no new block of a row is begun (default: 14; quick: 1.5)')
+		.option('--minutes <m>', 'after these, no new block of a row is begun (default: 14; quick: 2)')
 		.addOption(option.benchOnly())
 		.option('--out <folder>', 'where raw results are kept (default: bench-results)')
 		.option(

@@ -59,7 +59,7 @@ test.serial('one row, the bridge and ipvtap', async t => {
 });
 
 test.serial("round trips through a NIC of the user's", async t => {
-	const lan = await Lan.create({ prefix: 'wire-' });
+	const lan = await Lan.create({ prefix: 'wire-', dnsmasq: [] });
 	t.teardown(() => lan.close());
 	const scope = { namespace: lan.host.name };
 	const before = await snapshot(scope);
