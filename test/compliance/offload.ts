@@ -4,15 +4,23 @@
  */
 import type { ExecutionContext, TestFn } from 'ava';
 import { forward } from '../../src/datapath/forward/forward.js';
-import { EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_ANSWER, verdictName } from '../../src/datapath/verdict.js';
+import type { EdgeLimits } from '../../src/datapath/limits.js';
+import {
+	type DropReason,
+	EDGE_WIRE,
+	EDGES_MAX,
+	IGNORE,
+	SLOW_ANSWER,
+	verdictName,
+} from '../../src/datapath/verdict.js';
 import type { XmitOffload } from '../../src/offload/offload.js';
 import { listFilters } from '../../src/sys/netlink/tc.js';
 import type { Case } from '../cases/case.js';
 import { edgeOf, roomsOfL2, topologyOf } from '../cases/index.js';
 import { hex, readable } from '../helpers/describe.js';
-import { ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
+import { arp, ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
 import { PurePort } from '../helpers/pure-port.js';
-import { gateway, slaves, vm1, vm2 } from '../helpers/world.js';
+import { BROADCAST, gateway, slaves, vm1, vm2 } from '../helpers/world.js';
 import { OffloadBench } from './offload-bench.js';
 
 export function comply(test: TestFn, name: string, makeHook: () => XmitOffload | Promise<XmitOffload>): void {
@@ -83,6 +91,44 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 		const left = bench.port.punts ? punted : after.in.packets - before.in.packets === 0 ? 3 : 0;
 		t.is(after.in.packets - before.in.packets, 3 - left);
 		t.true(dropped <= 1);
+	});
+
+	withBench('a slave keeps to its limits until they are lifted', async (bench, t) => {
+		const { port } = bench;
+		const limit = (edge: number, limits: EdgeLimits) => port.addSlave({ ...bench.slave(edge), limits });
+		const dropped = (reason: DropReason) => port.counters(vm1.edge).drops[reason] ?? 0;
+		const gotThrough = (): number =>
+			bench.sendAlone(vm1.edge, datagram(vm1, vm2)).out.filter(({ at }) => at === vm2.edge).length;
+		/** How many of ten get through. */
+		const ofTen = () => Array.from({ length: 10 }, gotThrough).reduce((sum, count) => sum + count, 0);
+		// 48 bytes each; a token comes a second, so that a slow machine may see one more.
+		const little = { rate: 1, burst: 100 };
+		await limit(vm1.edge, { tx: little });
+		const sent = ofTen();
+		if (!port.punts) {
+			t.is(sent, 0, 'what it does not limit it leaves');
+			return;
+		}
+		t.true(sent >= 3 && sent <= 5, `${sent} by tx`);
+		t.is(dropped('limit-tx'), 10 - sent);
+
+		await limit(vm1.edge, { slow: { rate: 1, burst: 2 } });
+		const question = ethernet(
+			{ source: vm1.mac, destination: BROADCAST },
+			arp({ operation: 1, senderMac: vm1.mac, sender: vm1.ipv4, target: gateway.ipv4 }),
+		);
+		for (let count = 0; count < 10; count++) bench.sendAlone(vm1.edge, question);
+		t.true(dropped('slow-budget') >= 5 && dropped('slow-budget') <= 8);
+		t.is(ofTen(), 10, 'unicast is not slow');
+
+		await limit(vm1.edge, {});
+		await limit(vm2.edge, { rx: little });
+		const received = ofTen();
+		t.true(received >= 3 && received <= 5, `${received} by rx`);
+		t.is(dropped('limit-rx'), 10 - received);
+		t.is(port.counters(vm2.edge).rxLimited, 10 - received);
+		await port.addSlave(bench.slave(vm2.edge));
+		t.is(ofTen(), 10);
 	});
 
 	test.serial(`${name}: after detach there is nothing left of it`, async t => {

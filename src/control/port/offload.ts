@@ -7,6 +7,7 @@
  *     off   hook detached → the shield drops → rings read devices → punt device gone
  */
 import type { EdgeCounters } from '../../datapath/counters.js';
+import { KernelBuckets } from '../../datapath/kernel-buckets.js';
 import type { RingName, StateChange } from '../../datapath/messages.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
@@ -211,12 +212,7 @@ export class PortOffload {
 		shield.addInterface(ifindex);
 		// Frames of any length are handed over; nothing is ever sent by it.
 		setLink(ifindex, { addrGenModeNone: true, noarp: true, mtu: 65521, up: true });
-		// The forwarder closes it.
-		await change({
-			kind: 'punt',
-			ifindex,
-			...(buckets === undefined ? {} : { buckets: duplicateFd(buckets) }),
-		});
+		await change({ kind: 'punt', ifindex, ...(buckets === undefined ? {} : { buckets: lend(buckets) }) });
 		this.#bind('slaves');
 		this.#bind('master');
 		this.#policy = { ...this.#policy, punt: ifindex };
@@ -278,6 +274,12 @@ function sweepPunts(own: string): void {
 		const isPunt = name.startsWith(PUNT);
 		if (isPunt && (name === own || !getLink(Number(name.slice(PUNT.length))))) deleteLink(ifindex);
 	}
+}
+
+/** A descriptor for the frame threads, which can't refuse it; they close it. @throws SysError if it can't be mapped. */
+function lend(buckets: number): number {
+	new KernelBuckets(buckets).close();
+	return duplicateFd(buckets);
 }
 
 const NOTHING: OffloadCounters = {

@@ -27,6 +27,7 @@ const outlaws: Record<string, (port: OffloadedPort) => Partial<OffloadedPort>> =
 		addAddress: (address, edge) => port.addAddress(address, edge === 2 ? 3 : edge),
 	}),
 	'knows no flags': port => ({ setPort: policy => port.setPort({ ...policy, flag: 'bridge' }) }),
+	'knows no limits': port => ({ addSlave: slave => port.addSlave({ ...slave, limits: {} }) }),
 	'lets slaves stay': () => ({ removeSlave: () => undefined }),
 	'counts nothing': () => ({
 		counters: () => ({
