@@ -7,6 +7,7 @@ import { release } from 'node:os';
 import test from 'ava';
 import fc from 'fast-check';
 import { forward } from '../../../src/datapath/forward/forward.js';
+import type { EdgeLimits } from '../../../src/datapath/limits.js';
 import {
 	EDGE_HOST,
 	EDGE_WIRE,
@@ -31,7 +32,7 @@ import {
 } from '../../helpers/kernel-port.js';
 import { PurePort, type Topology } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
-import { gateway, host, MASTER, standardTopology, vm1 } from '../../helpers/world.js';
+import { gateway, host, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { type Scene, scenes } from '../../properties/random-port.js';
 import { complaintsAttached } from './attached.js';
 import { corners } from './corners.js';
@@ -135,6 +136,27 @@ for (const [form, kernel] of Object.entries(counting)) {
 			t.deepEqual(verdictName(kernel.receive(ingress, frame).verdict), 'drop: too-big');
 		}
 		kernel.mtu = 65535;
+	});
+
+	test.serial(`limits, ${form}`, t => {
+		const { state } = new PurePort(standardTopology());
+		// A byte or a frame a second: what follows the burst has to wait.
+		const [bytes, frames] = [
+			{ rate: 1, burst: 100 },
+			{ rate: 1, burst: 1 },
+		];
+		const last = (edge: number, limits: EdgeLimits, ingress: number, frame: Uint8Array): string => {
+			kernel.configure(standardTopology(), state, new Map([[edge, limits]]));
+			for (let count = 0; count < 9; count++) kernel.receive(ingress, frame);
+			return verdictName(kernel.verdict);
+		};
+		const [toNeighbour, fromWire] = [packet4(vm1, vm2), packet4(gateway, vm2, { destination: MASTER })];
+		t.is(last(vm1.edge, { tx: bytes }, vm1.edge, toNeighbour), 'drop: limit-tx');
+		t.is(last(vm1.edge, { slow: frames }, vm1.edge, arpRequest(vm1, gateway.ipv4)), 'drop: slow-budget');
+		t.is(last(vm1.edge, { slow: frames }, vm1.edge, packet4(vm1, vm2)), `edge ${vm2.edge}`);
+		t.is(last(vm1.edge, { rx: bytes }, vm1.edge, arpRequest(vm1, host.ipv4)), 'drop: limit-rx');
+		t.is(last(vm2.edge, { rx: bytes }, vm1.edge, toNeighbour), 'drop: limit-rx');
+		t.is(last(vm2.edge, { rx: bytes }, EDGE_WIRE, fromWire), 'drop: limit-rx');
 	});
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {

@@ -27,7 +27,7 @@ const VERIFIER = 'made sure of before; asked once more for the verifier to see';
 const THERE = 'entries of arrays, and of edges that send, are always there';
 const MEMORY = 'only where the kernel has no memory';
 const OBSERVED = 'the programs are observed here; unobserved in judge.test.ts and survival.test.ts';
-const PUNTED = 'no slave is left to the forwarder here; compliance.test.ts has some';
+const WHOLE = 'from the wire nothing goes to the forwarder alone, and what is delivered has an edge';
 
 const REFUSED =
 	'newer kernels take such a header from nobody (virtio_net_hdr_to_skb checks csum_offset); older ones do';
@@ -41,6 +41,7 @@ const reasons: readonly Reason[] = [
 	{ text: /^owner == 0$/, met: true, why: VERIFIER },
 	{ text: /^!(traffic|decision|port)$/, met: true, why: THERE },
 	{ text: /^drops$/, met: false, why: THERE },
+	{ text: /^!its$/, met: true, why: THERE },
 	{ text: /^bpf_skb_(change_tail|pull_data)\(/, met: true, why: MEMORY },
 	{ text: /^observed$/, met: false, why: OBSERVED },
 	{ text: /^observed$/, met: true, why: OBSERVED },
@@ -51,10 +52,8 @@ const reasons: readonly Reason[] = [
 	{ text: /^port->punt$/, met: true, why: OBSERVED },
 	{ text: /^bpf_skb_vlan_push\(/, met: false, why: OBSERVED },
 	{ text: /^bpf_skb_vlan_push\(/, met: true, why: OBSERVED },
-	{ text: /^sender->punted$/, met: true, why: PUNTED },
-	{ text: /^owner->ifindex == 0$/, met: true, why: PUNTED },
-	{ text: /^verdict == PUNT$/, met: true, why: PUNTED },
-	{ text: /^verdict < EDGES_MAX$/, met: false, why: PUNTED },
+	{ text: /^verdict == PUNT$/, met: true, why: WHOLE },
+	{ text: /^verdict < EDGES_MAX$/, met: false, why: WHOLE },
 	{ text: /^protocol (==|!=) (TCP|UDP)$/, met: false, why: REFUSED },
 	{ text: /^skb->mark == FRAME_MARK$/, met: true, why: 'host.test.ts: what the forwarder gives to the host' },
 ];
