@@ -16,11 +16,11 @@ import { type Progress, runBlocks } from './blocks.js';
 import { describeMachine } from './machine.js';
 import { measureForward } from './micro/forward.js';
 import type { Options } from './options.js';
-import { choosePeers, isMissing, type MakePeer, peerNames } from './peers/index.js';
-import type { Peer } from './peers/peer.js';
+import { choosePeers, lackOf, type MakePeer, peerNames } from './peers/index.js';
+import type { Need, Peer } from './peers/peer.js';
 import { buildPrograms } from './programs.js';
 import { writePage } from './report/page.js';
-import { type AbsentPeer, merge, type PeerInfo, type Results } from './report/summary.js';
+import { type Absentee, merge, type PeerInfo, type Results } from './report/summary.js';
 import { rows } from './rows/index.js';
 import type { Row } from './rows/row.js';
 import type { Run } from './run.js';
@@ -52,28 +52,48 @@ export function listing(): { rows: { name: string; title: string; table: string 
 }
 
 async function measureAll(options: Options, progress: Progress): Promise<Results> {
-	const chosen = chooseRows(options);
+	const here = <T extends { name: string; needs?: Need }>(what: string, all: readonly T[]): T[] =>
+		all.filter(one => {
+			const lack = lackOf(one);
+			if (lack !== undefined) progress.note(`warning: ${what} ${one.name} is left out: ${lack}`);
+			return lack === undefined;
+		});
+	const chosen = here('row', chooseRows(options));
 	const makers = choosePeers(options.peers, options.quick);
 	const all = makers.map(make => make());
-	const absent = all.filter(isMissing).map(absence);
-	for (const { name, program, package: debian } of absent) {
-		progress.note(
-			`warning: peer ${name} is left out: ${program} is missing; apt-get install --no-install-recommends ${debian}`,
-		);
-	}
-	const present = makers.filter((_, index) => !isMissing(all[index]!));
-	const network = chosen.length > 0 ? await measureNetwork(chosen, present, options, progress) : nothing;
+	const present = here('peer', all);
+	const network =
+		chosen.length > 0
+			? await measureNetwork(
+					chosen,
+					makers.filter((_, index) => present.includes(all[index]!)),
+					options,
+					progress,
+				)
+			: nothing;
+	const missing = all.flatMap(peer => {
+		const why = lackOf(peer);
+		return why === undefined ? [] : [{ name: peer.name, why }];
+	});
 	return {
 		machine: await describeMachine(),
-		peers: await Promise.all(all.filter(peer => !isMissing(peer)).map(introduce)),
-		absent,
+		peers: await Promise.all(present.map(introduce)),
+		absent: [...missing, ...network.failed],
 		rows: chosen.map(({ name }) => name),
-		...network,
+		runs: network.runs,
+		setups: network.setups,
 		micro: options.micro ? await measureForward(options.quick ? MICRO_FRAMES_QUICK : MICRO_FRAMES) : [],
 	};
 }
 
-const nothing = { runs: [] as Run[], setups: [] as Setup[] };
+interface Measured {
+	runs: Run[];
+	setups: Setup[];
+	/** What could not be set up, or broke down on the way. */
+	failed: Absentee[];
+}
+
+const nothing: Measured = { runs: [], setups: [], failed: [] };
 
 function chooseRows({ network, quick, filters }: Options): Row[] {
 	if (!network) return [];
@@ -91,13 +111,17 @@ async function measureNetwork(
 	makers: readonly MakePeer[],
 	options: Options,
 	progress: Progress,
-): Promise<{ runs: Run[]; setups: Setup[] }> {
+): Promise<Measured> {
 	const programs = await buildPrograms();
 	const [folder, removeFolder] = makeFolder('bench');
 	const sites = makers.map(make => new Site(make, programs, folder));
 	try {
 		const runs = await runBlocks(chosen, sites, options, progress);
-		return { runs, setups: sites.flatMap(({ setups }) => setups) };
+		return {
+			runs,
+			setups: sites.flatMap(({ setups }) => setups),
+			failed: sites.flatMap(({ name, problems }) => [...problems].map(([row, why]) => ({ name, row, why }))),
+		};
 	} finally {
 		for (const site of sites) await site.close();
 		removeFolder();
@@ -109,10 +133,6 @@ async function introduce({ name, about, version }: Peer): Promise<PeerInfo> {
 	const [file, ...args] = version;
 	const { out, err } = await runCommand(file, args).catch(() => ({ out: '', err: '' }));
 	return { name, about, version: (out || err).trim().split('\n', 1)[0] };
-}
-
-function absence({ name, needs }: Peer): AbsentPeer {
-	return { name, ...needs! };
 }
 
 async function keep(results: Results, { out }: Options): Promise<Outcome> {

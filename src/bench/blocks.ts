@@ -4,6 +4,7 @@
  * since each run is compared with those of the baseline that are next to it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asIpvtapError } from '../errors.js';
 import { usage } from './cpu.js';
 import type { Options } from './options.js';
 import { BASELINE } from './peers/index.js';
@@ -60,7 +61,10 @@ async function runGroup(
 ): Promise<void> {
 	for (let block = 0; block < options.blocks; block++) {
 		for (const row of rows) {
-			const able = sites.filter(({ peer }) => !row.wants.some(ability => peer.lacks.includes(ability)));
+			const able = sites.filter(
+				({ peer, problems }) =>
+					!problems.has(row.name) && !row.wants.some(ability => peer.lacks.includes(ability)),
+			);
 			if (able.length === 0) continue;
 			const order = runOrder(able, block);
 			const took = rowTime(runs, row, options) * order.length;
@@ -68,18 +72,40 @@ async function runGroup(
 			if (block > 0 && performance.now() + took > deadline) return;
 			progress.row(row, block);
 			for (const site of order) {
-				const places = [];
-				for (const guests of row.guests) places.push(await site.place(guests));
+				if (site.problems.has(row.name)) continue;
 				const attempts = performance.now() + 2 * took < deadline ? ATTEMPTS : 1;
-				for (let attempt = 1; attempt <= attempts; attempt++) {
-					if (attempt > 1) await quiet();
-					const run = await measure(row, places, block, options);
-					runs.push(run);
-					progress.run(run);
-					if (!spoiled(run)) break;
+				try {
+					await runRow(row, site, block, options, attempts, progress, runs);
+				} catch (error) {
+					// What one machine can't do, or doesn't do for once, mustn't cost the others their results.
+					if (site.name === BASELINE) throw error;
+					const why = asIpvtapError(error).message;
+					site.problems.set(row.name, why);
+					progress.note(`\nwarning: ${row.name} is left out for ${site.name}: ${why}`);
 				}
 			}
 		}
+	}
+}
+
+/** @throws IpvtapError when the peer can't be set up, or its traffic fails. */
+async function runRow(
+	row: Row,
+	site: Site,
+	block: number,
+	timing: Options,
+	attempts: number,
+	progress: Progress,
+	runs: Run[],
+): Promise<void> {
+	const places = [];
+	for (const guests of row.guests) places.push(await site.place(guests));
+	for (let attempt = 1; attempt <= attempts; attempt++) {
+		if (attempt > 1) await quiet();
+		const run = await measure(row, places, block, timing);
+		runs.push(run);
+		progress.run(run);
+		if (!spoiled(run)) return;
 	}
 }
 

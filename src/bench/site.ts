@@ -29,6 +29,10 @@ export class Site {
 	readonly name: string;
 	readonly peer: Peer;
 	readonly setups: Setup[] = [];
+	/** Why rows couldn't be measured on it: none is tried again. */
+	readonly problems = new Map<string, string>();
+	/** Numbers of guests that it couldn't be set up with. */
+	readonly #failed = new Map<number, unknown>();
 	readonly #make: MakePeer;
 	readonly #programs: Programs;
 	readonly #folder: string;
@@ -46,12 +50,21 @@ export class Site {
 	async place(guests: number): Promise<Place> {
 		const known = this.#places.get(guests);
 		if (known !== undefined) return known;
+		if (this.#failed.has(guests)) throw this.#failed.get(guests);
 		const from = performance.now();
 		const ground = await Ground.make(this.name, guests, this.#programs);
 		const peer = this.#make();
 		const place = { peer, ground, folder: this.#folder };
 		this.#places.set(guests, place);
-		await peer.prepare(ground);
+		try {
+			await peer.prepare(ground);
+		} catch (error) {
+			this.#failed.set(guests, error);
+			this.#places.delete(guests);
+			await peer.close();
+			await ground.remove();
+			throw error;
+		}
 		const pids = peer.pids();
 		this.setups.push({
 			peer: this.name,

@@ -7,7 +7,7 @@ import { TwinPeer } from './c-twin.js';
 import { IpvtapPeer } from './ipvtap.js';
 import { MacvtapPeer } from './macvtap.js';
 import { OvsPeer } from './ovs.js';
-import type { Peer } from './peer.js';
+import type { Need, Peer } from './peer.js';
 import { RoutedPeer, TranslatedPeer } from './routed.js';
 import { VdePeer } from './vde.js';
 
@@ -68,8 +68,10 @@ export function choosePeers(names: readonly string[], quick: boolean): MakePeer[
 		.map(([, { make }]) => make);
 }
 
-/** Whether the program that a peer needs is missing here. */
-export function isMissing({ needs }: Peer): boolean {
-	if (needs === undefined) return false;
-	return !toolsEnv.PATH!.split(delimiter).some(folder => existsSync(join(folder, needs.program)));
+/** @returns why a peer or a row can't be measured here, with what to do about it; undefined if it can. */
+export function lackOf({ needs }: { needs?: Need }): string | undefined {
+	if (needs === undefined) return undefined;
+	if (toolsEnv.PATH!.split(delimiter).some(folder => existsSync(join(folder, needs.program))))
+		return undefined;
+	return `${needs.program} is missing (apt-get install --no-install-recommends ${needs.package})`;
 }

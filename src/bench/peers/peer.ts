@@ -6,6 +6,12 @@ import type { Ground } from '../ground.js';
  */
 export type Ability = 'gso' | 'broadcast' | 'many' | 'taps' | 'process';
 
+/** A program, and the Debian package that has it. */
+export interface Need {
+	program: string;
+	package: string;
+}
+
 /**
  * One way of putting guests on the wire. A peer gets a ground of its own, stays there until its rows are through, and
  * must cost nothing while nobody sends.
@@ -15,8 +21,8 @@ export interface Peer {
 	/** One line for the report: what it is and how it is set up. */
 	readonly about: string;
 	readonly lacks: readonly Ability[];
-	/** A program that it needs, and the Debian package that has it; and what says its version. */
-	readonly needs?: { program: string; package: string };
+	readonly needs?: Need;
+	/** What says its version. */
 	readonly version?: readonly [program: string, ...args: string[]];
 	/** Connects the ground's guests and the master. */
 	prepare(ground: Ground): Promise<void>;

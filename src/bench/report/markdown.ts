@@ -47,7 +47,9 @@ function peersText({ peers, absent }: Results): string {
 	const lines = peers.map(
 		({ name, about, version }) => `* **${name}**: ${about}${version === undefined ? '' : ` (${version})`}`,
 	);
-	const missing = absent.map(({ name, program }) => `* **${name}**: left out, ${program} isn't there`);
+	const missing = absent.map(
+		({ name, row, why }) => `* **${name}**: left out${row === undefined ? '' : ` of ${row}`}, ${why}`,
+	);
 	return [...lines, ...missing].join('\n');
 }
 

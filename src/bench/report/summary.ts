@@ -14,17 +14,18 @@ export interface PeerInfo {
 	version?: string | undefined;
 }
 
-/** Left out, because its program isn't there. */
-export interface AbsentPeer {
+/** Left out, because its program isn't there, or this machine can't have it. */
+export interface Absentee {
 	name: string;
-	program: string;
-	package: string;
+	/** Of this row alone. */
+	row?: string;
+	why: string;
 }
 
 export interface Results {
 	machine: Machine;
 	peers: readonly PeerInfo[];
-	absent: readonly AbsentPeer[];
+	absent: readonly Absentee[];
 	/** By name. */
 	rows: readonly string[];
 	runs: readonly Run[];
@@ -87,8 +88,8 @@ export function merge(sittings: readonly Results[]): Results {
 		peers,
 		absent: uniqueBy(
 			sittings.flatMap(({ absent }) => absent),
-			({ name }) => name,
-		).filter(({ name }) => !peers.some(peer => peer.name === name)),
+			({ name, row = '' }) => `${name} ${row}`,
+		).filter(({ name, row }) => row !== undefined || !peers.some(peer => peer.name === name)),
 		rows: [...new Set(sittings.flatMap(({ rows }) => rows))],
 		runs,
 		setups: sittings.flatMap(({ setups }) => setups),

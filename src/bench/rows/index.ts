@@ -119,6 +119,7 @@ function tcpRow(offloads: boolean, table: Table): Row {
 		title: `TCP between Linux stacks, guests' offloads ${offloads ? 'on' : 'off'}`,
 		table,
 		wants: offloads ? ['taps', 'gso'] : ['taps'],
+		needs: { program: 'iperf3', package: 'iperf3' },
 		guests: FEW,
 		traffic: ([place], timing) => tcpTraffic(place!, offloads, timing),
 		metrics: [metrics.tcpThroughput, metrics.retransmitted],

@@ -1,4 +1,4 @@
-import type { Ability } from '../peers/peer.js';
+import type { Ability, Need } from '../peers/peer.js';
 import type { Run, Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
 
@@ -20,6 +20,8 @@ export interface Row {
 	table: 'quick' | 'usual' | 'all';
 	/** What a peer must have to be measured so. */
 	wants: readonly Ability[];
+	/** A program that makes its traffic. */
+	needs?: Need;
 	/** How many guests its places have. */
 	guests: readonly number[];
 	/** A run that disturbs the machine by itself: what else went on then says nothing. */

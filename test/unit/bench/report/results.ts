@@ -20,7 +20,7 @@ export function results(): Results {
 			pmu: false,
 		},
 		peers: ['bridge', 'ipvtap-tc-bpf', 'ipvtap'].map(name => ({ name, about: `about ${name}` })),
-		absent: [{ name: 'vde', program: 'vde_switch', package: 'vde-switch' }],
+		absent: [{ name: 'vde', why: 'vde_switch is missing' }],
 		rows: ['v2v-64-sleep'],
 		runs: [
 			floodRun('bridge', 0, 1000),
