@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What user space and the programs share: the maps' layouts and the numbers of verdict.ts. Whatever changes a
- * layout changes LAYOUT too, because a daemon may meet the maps of the version before it (src/offload/tc-bpf).
+ * What user space and the programs share: the maps' layouts and the numbers of verdict.ts. Programs keep the maps that
+ * they were loaded with, so a layout is nobody's business but of one version's (src/offload/tc-bpf).
  */
 #ifndef IPVTAP_PORT_H
 #define IPVTAP_PORT_H
-
-#define LAYOUT 2
 
 #define EDGES_MAX 4096
 /* As in src/datapath/filter/programs.ts. */

@@ -313,6 +313,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			});
 			this.save();
 			const warnings = await this.openPort(name);
+			await this.estate.port(name)?.port.settle();
 			this.#log.info(
 				{
 					master: name,

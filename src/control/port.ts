@@ -66,7 +66,9 @@ export class Port extends EventEmitter<PortEvents> {
 			const slaves = keep(openPortRing('slaves', master), closeRing);
 			const wire = keep(openPortRing('master', master), closeRing);
 			const listening = keep(new Listening(master.ifindex), it => it.close());
-			const host = options.host ? keep(new HostSlave(master, context.log), it => it.close()) : undefined;
+			const host = options.host
+				? keep(new HostSlave(master, context.log, options.hostInterface), it => it.close())
+				: undefined;
 			port = new Port(master, options, context, slaves, wire, listening, host);
 			await port.#start(options);
 			return port;
@@ -255,8 +257,9 @@ export class Port extends EventEmitter<PortEvents> {
 	}
 
 	/** All slaves that there were before this daemon have been added. */
-	settle(): Promise<void> {
-		return this.#offload.settle();
+	async settle(): Promise<void> {
+		await this.#offload.settle();
+		this.#host?.settle();
 	}
 
 	/** What the user should know of it. */

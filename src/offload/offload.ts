@@ -95,8 +95,13 @@ export interface OffloadedPort {
 	/** The address belongs to the edge from now on, whoever had it. The edge has been added before. */
 	addAddress(address: string, edge: number): MaybePromise<void>;
 	removeAddress(address: string): MaybePromise<void>;
-	/** All slaves and addresses of a daemon before this have been added again: forget the others. */
+	/**
+	 * All slaves and addresses that there were have been added, once after `open`. Until then, what a daemon before this has
+	 * attached may go on judging in our place, by what it knew; from now on nothing of it is left.
+	 */
 	settle(): MaybePromise<void>;
+	/** Somebody has taken filters off a device's TC ingress: ours come back. @returns whether any was missing. */
+	mend?(ifindex: number): MaybePromise<boolean>;
 	counters(edge: number): OffloadCounters;
 	/** Takes everything back: no program, map, pin, filter or rule is left. May be called when devices have gone. */
 	detach(): MaybePromise<void>;

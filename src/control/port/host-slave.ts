@@ -3,13 +3,16 @@
  * the forwarder has the other, as one more edge. The host end resolves nobody (IFF_NOARP), because the
  * forwarder finds the guest by its address; it bears the master's MAC, so that for guests the host has one
  * MAC whichever way a frame takes. Of the master, only groups need anything (host-groups.ts).
+ *
+ * A pair that a killed daemon has left behind is gone on with, so that what the kernel does by itself goes on too: the
+ * devices keep their numbers, and the host its routes. `settle` takes away the routes that nobody has asked for again.
  */
 import { writeFileSync } from 'node:fs';
 import type { Logger } from '../../log.js';
-import { type Address, addAddress, deleteAddress } from '../../sys/netlink/address.js';
+import { type Address, addAddress, deleteAddress, listAddresses } from '../../sys/netlink/address.js';
 import { NetlinkError } from '../../sys/netlink/error.js';
-import { createVeth, deleteLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
-import { addRoute, deleteRoute } from '../../sys/netlink/route.js';
+import { createVeth, deleteLink, getLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
+import { addRoute, deleteRoute, listRoutes, RTPROT_IPVTAP, replaceRoute } from '../../sys/netlink/route.js';
 import { HostGroups } from './host-groups.js';
 import { isLinkLocal, preferredSource } from './source-address.js';
 
@@ -26,23 +29,31 @@ export class HostSlave {
 	readonly #groups: HostGroups | undefined;
 	/** Guests' addresses, with the source that the host's route to each names. */
 	readonly #routes = new Map<string, string | undefined>();
+	/** Routes that a daemon before this has left. */
+	readonly #left: Set<string>;
 	#linkLocal: Address[] = [];
 	#addresses: Address[] = [];
 
-	/** Makes the pair, still down. One that a killed daemon has left behind is replaced. @throws NetlinkError. */
-	constructor(master: Link, log: Logger) {
+	/**
+	 * Takes over the pair of a killed daemon, or makes one, still down.
+	 * @param before name that the host's end had: a master that was renamed hasn't renamed it. @throws NetlinkError.
+	 */
+	constructor(master: Link, log: Logger, before?: string | null) {
 		this.#log = log;
-		this.name = deviceName('ipvh-', master);
-		const peer = deviceName('ipvp-', master);
-		deleteLink(this.name);
-		const { mac, mtu } = master;
-		createVeth({ name: this.name, peer, mac, mtu });
+		const { host, peer } = findPair(before) ?? findPair(deviceName('ipvh-', master)) ?? makePair(master);
+		this.name = host.name;
+		this.ifindex = host.ifindex;
+		this.peer = peer.ifindex;
 		try {
-			this.ifindex = requireLink(this.name).ifindex;
-			this.peer = requireLink(peer).ifindex;
-			setLink(peer, { noarp: true, addrGenModeNone: true });
-			setLink(this.name, { noarp: true, addrGenModeNone: true });
-			quieten(peer, this.name);
+			this.#left = new Set(
+				listRoutes({ protocol: RTPROT_IPVTAP })
+					.filter(({ ifindex }) => ifindex === this.ifindex)
+					.map(({ dst }) => dst),
+			);
+			this.#linkLocal = listAddresses(this.ifindex).filter(({ address }) => isLinkLocal(address));
+			setLink(this.peer, { noarp: true, addrGenModeNone: true, mtu: master.mtu });
+			setLink(this.ifindex, { noarp: true, addrGenModeNone: true, mac: master.mac, mtu: master.mtu });
+			quieten(peer.name, this.name);
 			this.#groups = HostGroups.open(master, this.ifindex, log);
 		} catch (error) {
 			deleteLink(this.name);
@@ -76,8 +87,10 @@ export class HostSlave {
 		// Link-local addresses are reached by the device that one names with them (`fe80::1%ipvh-eth0`).
 		if (isLinkLocal(address) && address.includes(':')) return;
 		const src = preferredSource(address, this.#addresses);
+		const route = { dst: address, ifindex: this.ifindex, ...(src === undefined ? {} : { src }) };
 		try {
-			addRoute({ dst: address, ifindex: this.ifindex, ...(src === undefined ? {} : { src }) });
+			if (this.#left.delete(prefixOf(address))) replaceRoute(route);
+			else addRoute(route);
 			this.#routes.set(address, src);
 		} catch (error) {
 			if (!(error instanceof NetlinkError)) throw error;
@@ -87,6 +100,12 @@ export class HostSlave {
 
 	removeRoute(address: string): void {
 		if (this.#routes.delete(address)) deleteRoute({ dst: address, ifindex: this.ifindex });
+	}
+
+	/** Everybody has been given his routes again who was there before this daemon. */
+	settle(): void {
+		for (const dst of this.#left) deleteRoute({ dst, ifindex: this.ifindex });
+		this.#left.clear();
 	}
 
 	follow(master: Link): void {
@@ -119,6 +138,34 @@ export class HostSlave {
 		}
 		this.#linkLocal = wanted;
 	}
+}
+
+interface Pair {
+	host: Link;
+	peer: Link;
+}
+
+/** Both ends of a pair, if that is what the device belongs to. What else a daemon may have left by its name is deleted. */
+function findPair(name: string | null | undefined): Pair | undefined {
+	const host = name ? getLink(name) : undefined;
+	if (!name || host?.kind !== 'veth') return undefined;
+	const peer = host.linkIfindex === undefined ? undefined : getLink(host.linkIfindex);
+	if (peer?.name === name.replace(/^ipvh/, 'ipvp') && peer.linkIfindex === host.ifindex)
+		return { host, peer };
+	deleteLink(host.ifindex);
+	return undefined;
+}
+
+function makePair(master: Link): Pair {
+	const { mac, mtu } = master;
+	const [name, peer] = [deviceName('ipvh-', master), deviceName('ipvp-', master)];
+	createVeth({ name, peer, mac, mtu });
+	return { host: requireLink(name), peer: requireLink(peer) };
+}
+
+/** As the kernel's list of routes has it. */
+function prefixOf(address: string): string {
+	return `${address}/${address.includes(':') ? 128 : 32}`;
 }
 
 /** `ipvh-eth0`, or with the ifindex where that would be too long for a device. */

@@ -13,6 +13,7 @@ import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { chooseOffload } from '../../offload/choose.js';
+import { dropLeftovers } from '../../offload/leftovers.js';
 import type {
 	MaybePromise,
 	OffloadCounters,
@@ -59,6 +60,8 @@ export class PortOffload {
 	#status: OffloadStatus = { name: 'none' };
 	#mode: Mode;
 	#wanted = 'none';
+	/** Whether everybody has been plugged in whom a daemon before this had. */
+	#settled = false;
 	/** What hooks before this one counted, by edge. */
 	readonly #past = new Map<number, OffloadCounters>();
 	/** One thing after the other, also for hooks that take their time. */
@@ -72,7 +75,8 @@ export class PortOffload {
 	}
 
 	get status(): OffloadStatus {
-		return this.#status;
+		// How it is attached may be known only when it is.
+		return this.#hook ? { name: this.#status.name, detail: this.#hook.detail } : this.#status;
 	}
 
 	/** The port forwards in another mode: for some of them there is no hook. @throws IpvtapError; then it stays as it was. */
@@ -95,10 +99,10 @@ export class PortOffload {
 		this.#wanted = wanted;
 		await this.#off();
 		this.#status = { name: 'none', ...(reason === undefined ? {} : { detail: reason }) };
-		if (!hook) return;
+		if (!hook) return dropLeftovers(this.#options.stateDir, master.ifindex);
 		try {
 			await this.#on(await hook.open(this.#context(master)), master);
-			this.#status = { name: hook.name, detail: this.#hook?.detail ?? '' };
+			this.#status = { name: hook.name };
 		} catch (error) {
 			await this.#off();
 			this.#status = { name: 'none', detail: asIpvtapError(error).message };
@@ -143,7 +147,17 @@ export class PortOffload {
 
 	/** Everybody whom a daemon before this had has been plugged in again. */
 	settle(): Promise<void> {
+		this.#settled = true;
 		return this.#tell(hook => hook.settle());
+	}
+
+	/** Somebody has taken filters off a device. @returns whether one of the hook's was missing; it isn't any more. */
+	async mend(ifindex: number): Promise<boolean> {
+		let missing = false;
+		await this.#tell(async hook => {
+			missing = (await hook.mend?.(ifindex)) ?? false;
+		});
+		return missing;
 	}
 
 	/** A socket reads in a ring's place. */
@@ -181,6 +195,7 @@ export class PortOffload {
 		await hook.setPort(this.#policy);
 		for (const slave of this.#slaves.values()) await hook.addSlave(slave);
 		for (const [address, edge] of this.#addresses) await hook.addAddress(address, edge);
+		if (this.#settled) await hook.settle();
 	}
 
 	async #off(): Promise<void> {

@@ -18,6 +18,8 @@ export interface PortOptions {
 	ageing: number;
 	/** Name of the slave that gets multicast in `l3` and `l3s`; it may come later. */
 	multicastSlave?: string;
+	/** The host slave's device when the port was last open. */
+	hostInterface?: string | null;
 	/** Settings of the host that a port before this one has changed and not restored. */
 	settings?: SavedSettings;
 }

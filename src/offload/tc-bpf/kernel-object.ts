@@ -1,7 +1,4 @@
-/**
- * One port's programs and maps in the kernel, attached to nothing yet. Maps may be those of a daemon before this one:
- * then what they hold holds on.
- */
+/** One port's programs and maps in the kernel, empty and attached to nothing yet. */
 import { fileURLToPath } from 'node:url';
 import { type BpfMap, perCpuBytes } from '../../sys/bpf/map.js';
 import { BpfObject } from '../../sys/bpf/object.js';
@@ -16,8 +13,6 @@ export interface KernelObjectOptions {
 	probing?: boolean;
 	/** Another build of the same programs: for the tests. */
 	path?: string;
-	/** Descriptors of maps to use instead of new ones. */
-	reuse?: ReadonlyMap<MapName, number>;
 }
 
 export class KernelObject {
@@ -55,15 +50,11 @@ export class KernelObject {
 	}
 }
 
-function load(
-	{ observed = false, reuse = new Map(), path = objectPath }: KernelObjectOptions,
-	slave: string,
-): BpfObject {
+function load({ observed = false, path = objectPath }: KernelObjectOptions, slave: string): BpfObject {
 	const object = new BpfObject(path);
 	try {
 		object.leaveOut(slave === CASTING ? PROBING : CASTING);
 		if (observed) object.setConstant(OBSERVED, 1);
-		for (const [name, fd] of reuse) object.reuse(name, fd);
 		object.load();
 		return object;
 	} catch (error) {
@@ -72,7 +63,7 @@ function load(
 	}
 }
 
-export const mapNames = Object.keys(mapShapes) as MapName[];
+const mapNames = Object.keys(mapShapes) as MapName[];
 
 /** Committed beside its source, and rebuilt by a test (test/unit/offload/object.test.ts). */
 const objectPath = fileURLToPath(new URL('../../../../bpf/ipvtap.bpf.o', import.meta.url));

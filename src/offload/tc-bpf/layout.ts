@@ -8,9 +8,6 @@ import type { EdgeLimits } from '../../datapath/limits.js';
 import { type FlagName, flagNumbers } from '../../datapath/port-state.js';
 import { parseMac, writeMac } from '../../wire/ethernet.js';
 
-/** Counts up with every change of a layout or of what a map means: maps of another number are not adopted. */
-export const LAYOUT = 2;
-
 /** Keys and values, bytes. */
 export const mapShapes = {
 	port: { key: 4, value: 32 },

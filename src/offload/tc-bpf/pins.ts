@@ -1,19 +1,18 @@
 /**
- * Where a port's maps and links outlive their daemon: a folder of its own, which nobody else may look into, on a bpffs.
+ * Where a port's links outlive their daemon: a folder of its own, which nobody else may look into, on a bpffs.
  *
- *     /sys/fs/bpf/ipvtap-<hash of the state folder>/v<layout>/<ifindex of the master>/<map>, <device>-<program>
- *     <state folder>/bpf/v<layout>/…      where /sys/fs/bpf is none: then it is mounted there, and unmounted at the end
+ *     /sys/fs/bpf/ipvtap-<hash of the state folder>/v1/<ifindex of the master>/<device>-<program>
+ *     <state folder>/bpf/v1/…             where /sys/fs/bpf is none: then it is mounted there, and unmounted at the end
+ *
+ * Programs and maps need no pins: links hold them.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { isBpffs, mountBpffs, mountsOutliveUs, unmountBpffs } from '../../sys/bpf/bpffs.js';
 import { openPin, pin } from '../../sys/bpf/link.js';
-import { LAYOUT } from './layout.js';
 
 export class Pins {
-	/** Whether what is pinned here is still there for the next daemon. */
-	readonly durable: boolean;
 	readonly #folder: string;
 	readonly #root: string;
 	readonly #mounted: boolean;
@@ -21,32 +20,33 @@ export class Pins {
 	private constructor(root: string, mounted: boolean, master: number) {
 		this.#root = root;
 		this.#mounted = mounted;
-		this.#folder = join(root, `v${LAYOUT}`, String(master));
-		this.durable = !mounted || mountsOutliveUs();
+		this.#folder = join(root, FORMAT, String(master));
 		makeFolder(this.#folder);
 	}
 
-	/** @param stateDir tells one daemon from another. @throws SysError where there can be no bpffs. */
-	static open(stateDir: string, master: number, bpffs = '/sys/fs/bpf'): Pins {
-		if (isBpffs(bpffs)) {
-			return new Pins(sharedRoot(stateDir, bpffs), false, master);
-		}
-		const root = join(stateDir, 'bpf');
+	/**
+	 * @param stateDir tells one daemon from another. @returns undefined where no pin would be there for the next daemon.
+	 * @throws Error where there can be no bpffs, or none may be written to.
+	 */
+	static open(stateDir: string, master: number, bpffs = SHARED): Pins | undefined {
+		if (isBpffs(bpffs)) return new Pins(sharedRoot(stateDir, bpffs), false, master);
+		if (!mountsOutliveUs()) return undefined;
+		const root = ownRoot(stateDir);
 		makeFolder(root);
 		if (!isBpffs(root)) mountBpffs(root);
 		return new Pins(root, true, master);
 	}
 
 	/** Removes what daemons of this state folder have pinned for ports that nobody has any more. */
-	static sweep(stateDir: string, isKept: (master: number) => boolean, bpffs = '/sys/fs/bpf'): void {
+	static sweep(stateDir: string, isKept: (master: number) => boolean, bpffs = SHARED): void {
 		for (const [root, mounted] of [
 			[sharedRoot(stateDir, bpffs), false],
-			[join(stateDir, 'bpf'), true],
+			[ownRoot(stateDir), true],
 		] as const) {
 			if (!isBpffs(root)) continue;
-			for (const layout of folders(root)) {
-				for (const master of folders(join(root, layout))) {
-					if (!isKept(Number(master))) empty(join(root, layout, master));
+			for (const format of folders(root)) {
+				for (const master of folders(join(root, format))) {
+					if (!isKept(Number(master))) remove(join(root, format, master));
 				}
 			}
 			removeEmpty(root, mounted);
@@ -64,28 +64,21 @@ export class Pins {
 
 	/** @throws SysError. */
 	set(name: string, fd: number): void {
+		// Somebody may have removed the folder.
+		makeFolder(this.#folder);
 		this.remove(name);
 		pin(fd, this.#path(name));
 	}
 
+	/** The folder is ours alone: whatever it is, it may go. */
 	remove(name: string): void {
-		rmSync(this.#path(name), { force: true });
-	}
-
-	/** Removes what a version with other maps has pinned for the same port. */
-	dropOtherLayouts(): void {
-		for (const layout of folders(this.#root)) {
-			const folder = join(this.#root, layout, basename(this.#folder));
-			if (folder !== this.#folder && existsSync(folder)) empty(folder);
-		}
-		removeEmpty(this.#root, this.#mounted);
+		remove(this.#path(name));
 	}
 
 	/** Removes all pins, and what held them as far as nobody else's are in it. */
 	close(): void {
-		this.dropOtherLayouts();
-		empty(this.#folder);
-		removeEmpty(this.#root, this.#mounted);
+		remove(this.#folder);
+		if (isBpffs(this.#root)) removeEmpty(this.#root, this.#mounted);
 	}
 
 	#path(name: string): string {
@@ -97,16 +90,18 @@ function sharedRoot(stateDir: string, bpffs: string): string {
 	return join(bpffs, `ipvtap-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`);
 }
 
-/** Removes a port's folder with its pins. */
-function empty(folder: string): void {
-	for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
-	rmdirSync(folder);
+function ownRoot(stateDir: string): string {
+	return join(stateDir, 'bpf');
 }
 
-/** Removes the folders of layouts that nobody has pins in, and the root with the last of them. */
+function remove(path: string): void {
+	rmSync(path, { recursive: true, force: true });
+}
+
+/** Removes the folders that nobody has pins in, and the root with the last of them. */
 function removeEmpty(root: string, mounted: boolean): void {
-	for (const layout of folders(root)) {
-		if (folders(join(root, layout)).length === 0) rmdirSync(join(root, layout));
+	for (const format of folders(root)) {
+		if (folders(join(root, format)).length === 0) rmdirSync(join(root, format));
 	}
 	if (folders(root).length > 0) return;
 	if (mounted) unmountBpffs(root);
@@ -124,3 +119,7 @@ function folders(folder: string): string[] {
 function makeFolder(folder: string): void {
 	if (!existsSync(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 });
 }
+
+const SHARED = '/sys/fs/bpf';
+/** Of these folders and names; what is in the links' programs and maps is nobody's business but theirs. */
+const FORMAT = 'v1';

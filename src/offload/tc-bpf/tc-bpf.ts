@@ -2,9 +2,12 @@
  * The offload hook for every Linux: eBPF at TC ingress of the slaves, the master and the host slave (bpf/ipvtap.bpf.c).
  *
  * The order of what is told keeps it closed at every moment. A device is a sender before its program is attached, and a
- * device that is none passes nothing; an address is known only when its owner is. Going, it is the other way round. A
- * daemon that finds the maps of one before it goes on with them: programs are swapped over them, and `settle` takes out
- * what was not named again.
+ * device that is none passes nothing; an address is known only when its owner is. Going, it is the other way round.
+ *
+ * Every port begins with maps of its own. The programs of a daemon before this go on with theirs until `settle`, when the
+ * new ones know all that they know: so there is one way for a restart and for every upgrade, and nothing that has to be
+ * understood of another version. What they punt meanwhile is lost, as the device for it is new: their edges may have
+ * other numbers than ours, and a frame must not be taken for another guest's.
  */
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -12,7 +15,6 @@ import { limitsBytes, refusedOf } from '../../datapath/kernel-buckets.js';
 import type { ModeName } from '../../datapath/port-state.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { IpvtapError } from '../../errors.js';
-import { closeFd } from '../../sys/fd.js';
 import type {
 	OffloadContext,
 	OffloadCounters,
@@ -22,12 +24,10 @@ import type {
 	XmitOffload,
 } from '../offload.js';
 import { type AttachKind, Attachments } from './attachments.js';
-import { KernelObject, type KernelObjectOptions, mapNames } from './kernel-object.js';
+import { KernelObject, type KernelObjectOptions } from './kernel-object.js';
 import {
 	addressBytes,
 	indexBytes,
-	indexOf,
-	type MapName,
 	mapShapes,
 	type OwnerValues,
 	ownerBytes,
@@ -81,22 +81,14 @@ class TcBpfPort implements OffloadedPort {
 	readonly #attachments: Attachments;
 	readonly #parties = new Map<number, Omit<OwnerValues, 'edge'>>();
 	readonly #addresses = new Map<string, number>();
-	/** Guests that a daemon before this had, until all that are still there have been named again. */
-	#adopted: number;
 	/** ifindexes of the slaves. */
 	readonly #devices = new Set<number>();
 	#policy: PortPolicy | undefined;
 
 	constructor({ stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
+		this.#object = loadBest({});
 		this.#pins = openPins(stateDir, master);
-		try {
-			this.#object = load(this.#pins);
-		} catch (error) {
-			this.#pins?.close();
-			throw error;
-		}
-		this.#adopted = this.#object.maps.senders.keys().length;
-		this.#attachments = new Attachments({ pins: this.#pins, kind: attach, ensureClsact });
+		this.#attachments = new Attachments({ master, pins: this.#pins, kind: attach, ensureClsact });
 	}
 
 	get buckets(): number {
@@ -171,21 +163,11 @@ class TcBpfPort implements OffloadedPort {
 	}
 
 	settle(): void {
-		const { maps } = this.#object;
-		const here = new Set([...this.#devices, this.#policy?.host]);
-		for (const map of [maps.owners4, maps.owners6]) {
-			const known = new Set([...this.#addresses.keys()].map(address => hexOf(addressBytes(address).key)));
-			for (const key of map.keys()) if (!known.has(hexOf(key))) map.delete(key);
-		}
-		for (const key of maps.senders.keys()) if (!here.has(indexOf(key))) maps.senders.delete(key);
-		for (const key of maps.dropped.keys()) {
-			const edge = indexOf(key);
-			if (edge > EDGE_HOST && !this.#parties.has(edge)) maps.dropped.delete(key);
-		}
-		this.#attachments.dropOthers();
-		this.#pins?.dropOtherLayouts();
-		this.#adopted = 0;
-		this.#writePort();
+		this.#attachments.settle();
+	}
+
+	mend(ifindex: number): boolean {
+		return this.#attachments.mend(ifindex);
 	}
 
 	counters(edge: number): OffloadCounters {
@@ -216,7 +198,7 @@ class TcBpfPort implements OffloadedPort {
 		if (!this.#policy) return;
 		const { master, host, punt, flag } = this.#policy;
 		const { ifindex, mac, mtu } = master;
-		const slaves = Math.max(this.#devices.size, this.#adopted);
+		const slaves = this.#devices.size;
 		this.#object.maps.port.set(
 			indexBytes(0),
 			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac }),
@@ -233,28 +215,12 @@ class TcBpfPort implements OffloadedPort {
 
 const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
 
-/** Without a bpffs everything works, but for as long as this process lives. */
+/** Without a bpffs, filters do: they need no pin. */
 function openPins(stateDir: string, master: number): Pins | undefined {
 	try {
 		return Pins.open(stateDir, master);
 	} catch {
 		return undefined;
-	}
-}
-
-/** What is shared is pinned at once: a daemon that is killed while it starts leaves maps that fit its programs. */
-function load(pins: Pins | undefined): KernelObject {
-	const reuse = new Map<MapName, number>();
-	try {
-		for (const name of mapNames) {
-			const fd = pins?.get(name);
-			if (fd !== undefined) reuse.set(name, fd);
-		}
-		const object = loadBest({ reuse });
-		if (reuse.size < mapNames.length) for (const name of mapNames) pins?.set(name, object.maps[name].fd);
-		return object;
-	} finally {
-		for (const fd of reuse.values()) closeFd(fd);
 	}
 }
 
@@ -279,8 +245,4 @@ function missing(error: unknown): string {
 		return `eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid ${userInfo().uid} without them, or a user namespace`;
 	}
 	return (error as Error).message;
-}
-
-function hexOf(key: Uint8Array): string {
-	return Buffer.from(key).toString('hex');
 }

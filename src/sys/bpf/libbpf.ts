@@ -17,7 +17,6 @@ export interface Libbpf {
 	findMap(object: Handle, name: string): Handle | null;
 	findProgram(object: Handle, name: string): Handle | null;
 	mapFd(map: Handle): number;
-	mapReuse(map: Handle, fd: number): number;
 	mapInitialValue(map: Handle, length: BigUint64Array): Handle | null;
 	programFd(program: Handle): number;
 	programAutoload(program: Handle, load: boolean): number;
@@ -79,7 +78,6 @@ const prototypes: Record<keyof Libbpf, string> = {
 	findMap: 'void *bpf_object__find_map_by_name(void *object, const char *name)',
 	findProgram: 'void *bpf_object__find_program_by_name(void *object, const char *name)',
 	mapFd: 'int bpf_map__fd(void *map)',
-	mapReuse: 'int bpf_map__reuse_fd(void *map, int fd)',
 	mapInitialValue: 'void *bpf_map__initial_value(void *map, void *length)',
 	programAutoload: 'int bpf_program__set_autoload(void *program, bool load)',
 	programFd: 'int bpf_program__fd(void *program)',

@@ -1,6 +1,6 @@
 /**
- * An object file of eBPF programs on its way into the kernel. Open, it is a blueprint: constants can be set, and maps
- * that exist already put in the place of its own. Loaded, its programs have passed the verifier and have descriptors.
+ * An object file of eBPF programs on its way into the kernel. Open, it is a blueprint, in which constants can be set.
+ * Loaded, its programs have passed the verifier and have descriptors.
  */
 import koffi from 'koffi';
 import { IpvtapError } from '../../errors.js';
@@ -33,11 +33,6 @@ export class BpfObject {
 		const length = new BigUint64Array(1);
 		const memory = checkHandle(libbpf().mapInitialValue(map, length), 'find the constants');
 		new DataView(koffi.view(memory, Number(length[0]))).setUint32(at, value, LITTLE_ENDIAN);
-	}
-
-	/** Uses a map that exists instead of making one. @throws SysError EINVAL if it has another shape. @syscalls bpf */
-	reuse(name: string, fd: number): void {
-		checkBpf(libbpf().mapReuse(this.#map(name), fd), `reuse map ${name}`);
 	}
 
 	/** Leaves a program of the file out, before `load`. @throws SysError. */

@@ -165,6 +165,8 @@ export interface Filter extends FilterKey {
 	kind: string;
 	/** The program of a classic `bpf` filter, as the kernel gives it back; undefined for eBPF and other kinds. */
 	program: Uint8Array | undefined;
+	/** What an eBPF filter was named by whoever made it. */
+	name: string | undefined;
 }
 
 /**
@@ -185,12 +187,15 @@ export function listFilters(ifindex: number, hook: Hook): Filter[] {
 		// Handle 0 stands for the priority as a whole, not for a filter in it.
 		if (readI32(body, 4) !== ifindex || kind === undefined || handle === 0) continue;
 		const options = fields.get(TCA_OPTIONS);
-		const program = options && readText(kind) === 'bpf' ? attributes(options).get(TCA_BPF_OPS) : undefined;
+		const bpf = options && readText(kind) === 'bpf' ? attributes(options) : undefined;
+		const program = bpf?.get(TCA_BPF_OPS);
+		const name = bpf?.get(TCA_BPF_NAME);
 		filters.push({
 			priority: readU32(body, 16) >>> 16,
 			handle,
 			kind: readText(kind),
 			program: program && Uint8Array.from(program),
+			name: name && readText(name),
 		});
 	}
 	return filters;
