@@ -127,6 +127,7 @@ export class Port extends EventEmitter<PortEvents> {
 		this.#threads.once('failed', error => this.emit('failed', error));
 		this.#threads.on('jammed', ring => this.#replaceRing(ring));
 		context.monitor.on('address', this.#onAddress);
+		context.monitor.on('unfiltered', this.#onUnfiltered);
 	}
 
 	/** Name of the host slave's device, or null. */
@@ -307,6 +308,7 @@ export class Port extends EventEmitter<PortEvents> {
 		if (this.#closed) return;
 		this.#closed = true;
 		this.#context.monitor.off('address', this.#onAddress);
+		this.#context.monitor.off('unfiltered', this.#onUnfiltered);
 		this.#gateways?.close();
 		this.#groups.close();
 		const devices = this.#members.all().map(({ ifindex }) => {
@@ -393,6 +395,26 @@ export class Port extends EventEmitter<PortEvents> {
 			if (!this.#closed) this.#context.log.warn({ err: error }, "could not follow the host's addresses");
 		});
 	};
+
+	/** `tc qdisc del dev … clsact` takes everybody's filters off: ours, which keep guests from the host's stack, come back. */
+	readonly #onUnfiltered = ({ ifindex }: LinkMonitorEvents['unfiltered'][0]): void => {
+		this.#mend(ifindex).catch(error => {
+			const isThere = !this.#closed && getLink(ifindex) !== undefined;
+			if (isThere) this.#context.log.error({ err: error, ifindex }, 'filters could not be put back');
+		});
+	};
+
+	async #mend(ifindex: number): Promise<void> {
+		if (this.#closed) return;
+		const missing = [
+			this.#shield.mend(ifindex),
+			this.#host?.mend(ifindex, this.#master),
+			await this.#offload.mend(ifindex),
+		];
+		if (!missing.includes(true)) return;
+		const device = getLink(ifindex)?.name;
+		this.#context.log.warn({ device }, 'somebody took TC filters of ours off a device: they are back');
+	}
 
 	#addressReported(report: AddressReport): void {
 		const { edge, address, origin, change } = report;

@@ -18,6 +18,7 @@ import {
 	deleteClsact,
 	deleteFilter,
 	ensureClsact,
+	type Filter,
 	listFilters,
 	replaceDivertingFilter,
 } from '../../sys/netlink/tc.js';
@@ -29,11 +30,13 @@ const KEY = { priority: 0x4976, handle: 1 } as const;
 export class HostGroups {
 	readonly #master: number;
 	readonly #hostSlave: number;
+	readonly #strict: boolean;
 	#madeClsact = false;
 
-	private constructor(master: number, hostSlave: number) {
-		this.#master = master;
+	private constructor({ ifindex, name }: Link, hostSlave: number) {
+		this.#master = ifindex;
 		this.#hostSlave = hostSlave;
+		this.#strict = isStrict(name);
 	}
 
 	/**
@@ -41,7 +44,7 @@ export class HostGroups {
 	 * @returns undefined where the kernel can't: then groups reach the host on the host slave's device alone.
 	 */
 	static open(master: Link, hostSlave: number, log: Logger): HostGroups | undefined {
-		const groups = new HostGroups(master.ifindex, hostSlave);
+		const groups = new HostGroups(master, hostSlave);
 		try {
 			groups.#divert(master, log);
 			return groups;
@@ -77,26 +80,47 @@ export class HostGroups {
 		if (others.length === 0) deleteClsact(this.#master);
 	}
 
+	/** Somebody has taken filters off a device. @returns whether one of ours was missing; it isn't any more. */
+	mend(ifindex: number, master: Link): boolean {
+		if (ifindex === this.#hostSlave && !listFilters(ifindex, 'ingress').some(isOurs)) {
+			this.#divertGuests();
+			return true;
+		}
+		if (ifindex === this.#master && !listFilters(ifindex, 'egress').some(isOurs)) {
+			if (ensureClsact(ifindex)) this.#madeClsact = true;
+			this.follow(master);
+			return true;
+		}
+		return false;
+	}
+
 	#divert(master: Link, log: Logger): void {
-		ensureClsact(this.#hostSlave);
-		const strict = isStrict(master.name);
-		if (strict) {
+		if (this.#strict) {
 			log.warn(
 				{ master: master.name },
 				`programs on ${master.name} do not hear the guests' IPv4 multicast: rp_filter is strict; sysctl net.ipv4.conf.${master.name}.rp_filter=2 would do`,
 			);
 		}
-		const program = guestGroupsFilter(!strict);
-		const into = { kind: 'redirect-ingress', to: master.ifindex } as const;
-		replaceDivertingFilter(this.#hostSlave, 'ingress', { ...KEY, program }, into);
+		this.#divertGuests();
 		// One that a killed daemon has left behind made clsact ours then, in another life.
-		const left = listFilters(master.ifindex, 'egress').some(
-			({ priority, handle }) => priority === KEY.priority && handle === KEY.handle,
-		);
+		const left = listFilters(master.ifindex, 'egress').some(isOurs);
 		this.#madeClsact = ensureClsact(master.ifindex) || left;
 		this.follow(master);
-		if (!strict) setLink(this.#hostSlave, { multicast: false });
+		if (!this.#strict) setLink(this.#hostSlave, { multicast: false });
 	}
+
+	#divertGuests(): void {
+		ensureClsact(this.#hostSlave);
+		const filter = { ...KEY, program: guestGroupsFilter(!this.#strict) };
+		replaceDivertingFilter(this.#hostSlave, 'ingress', filter, {
+			kind: 'redirect-ingress',
+			to: this.#master,
+		});
+	}
+}
+
+function isOurs({ priority, handle }: Filter): boolean {
+	return priority === KEY.priority && handle === KEY.handle;
 }
 
 /**

@@ -115,6 +115,11 @@ export class HostSlave {
 		setLink(this.peer, { mtu });
 	}
 
+	/** Somebody has taken filters off a device. @returns whether one of ours was missing; it isn't any more. */
+	mend(ifindex: number, master: Link): boolean {
+		return this.#groups?.mend(ifindex, master) ?? false;
+	}
+
 	/** Routes and addresses go with the device. @param masterExists whether the master is still there. */
 	close(masterExists = true): void {
 		this.#groups?.close(masterExists);

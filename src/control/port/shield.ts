@@ -17,6 +17,7 @@ import {
 	deleteClsact,
 	deleteFilter,
 	ensureClsact,
+	type Filter,
 	listFilters,
 	replaceClassicFilter,
 } from '../../sys/netlink/tc.js';
@@ -65,14 +66,31 @@ export class Shield {
 
 	/** From now on nothing that comes from the device reaches the host's stack, and all of it the forwarder. */
 	addInterface(ifindex: number): void {
-		if (ensureClsact(ifindex)) this.#made.add(ifindex);
-		replaceClassicFilter(ifindex, 'ingress', {
-			priority: PRIORITY,
-			handle: HANDLE,
-			program: slaveDropFilter(),
-		});
+		if (listFilters(ifindex, 'ingress').some(isOurs)) this.#made.add(ifindex);
+		this.#close(ifindex);
 		this.#interfaces.add(ifindex);
 		this.#filterSlaves();
+	}
+
+	/** Somebody has taken filters off a device. @returns whether one of ours was missing; it isn't any more. */
+	mend(ifindex: number): boolean {
+		const isInterface = this.#interfaces.has(ifindex);
+		if (!isInterface && (ifindex !== this.#master || this.#left)) return false;
+		const here = new Set(
+			listFilters(ifindex, 'ingress')
+				.filter(isOurs)
+				.map(({ priority }) => priority),
+		);
+		if (isInterface) {
+			if (here.has(PRIORITY)) return false;
+			this.#close(ifindex);
+			return true;
+		}
+		const missing = [...this.#chunks.keys()].filter(
+			index => this.#chunks[index]?.size !== 0 && !here.has(PRIORITY + index),
+		);
+		for (const index of missing) this.#writeChunk(index);
+		return missing.length > 0;
 	}
 
 	/** For others who hang filters on a device: it has a clsact, which goes when nobody needs it. */
@@ -126,6 +144,15 @@ export class Shield {
 		this.#dropClsact(this.#master);
 	}
 
+	#close(ifindex: number): void {
+		if (ensureClsact(ifindex)) this.#made.add(ifindex);
+		replaceClassicFilter(ifindex, 'ingress', {
+			priority: PRIORITY,
+			handle: HANDLE,
+			program: slaveDropFilter(),
+		});
+	}
+
 	#chunkOf(address: string): number | undefined {
 		const index = this.#chunks.findIndex(chunk => chunk.has(address));
 		return index < 0 ? undefined : index;
@@ -155,12 +182,9 @@ export class Shield {
 
 	/** What a daemon that was killed has left behind would drop frames for addresses that nobody has any more. */
 	#sweep(): void {
-		for (const { priority, handle, kind } of listFilters(this.#master, 'ingress')) {
-			if (kind === 'bpf' && handle === HANDLE && priority >= PRIORITY && priority < PRIORITY + CHUNK) {
-				deleteFilter(this.#master, 'ingress', { priority, handle });
-				// Only our own filters could have been the reason for it: made by us, in another life.
-				this.#made.add(this.#master);
-			}
+		for (const filter of listFilters(this.#master, 'ingress').filter(isOurs)) {
+			this.#made.add(this.#master);
+			if (filter.priority >= PRIORITY) deleteFilter(this.#master, 'ingress', filter);
 		}
 	}
 
@@ -175,6 +199,14 @@ export class Shield {
 		const others = [...listFilters(ifindex, 'ingress'), ...listFilters(ifindex, 'egress')];
 		if (others.length === 0) deleteClsact(ifindex);
 	}
+}
+
+/**
+ * One of ours, the offload's just before them among them: where a daemon before this has left one, clsact is ours too, as
+ * nobody but that daemon could have made it for them.
+ */
+function isOurs({ kind, handle, priority }: Filter): boolean {
+	return kind === 'bpf' && handle === HANDLE && priority >= PRIORITY - 1 && priority < PRIORITY + CHUNK;
 }
 
 function key(chunk: number): { priority: number; handle: number } {

@@ -13,15 +13,15 @@ import { isBpffs, mountBpffs, mountsOutliveUs, unmountBpffs } from '../../sys/bp
 import { openPin, pin } from '../../sys/bpf/link.js';
 
 export class Pins {
-	readonly #folder: string;
+	readonly folder: string;
 	readonly #root: string;
 	readonly #mounted: boolean;
 
 	private constructor(root: string, mounted: boolean, master: number) {
 		this.#root = root;
 		this.#mounted = mounted;
-		this.#folder = join(root, FORMAT, String(master));
-		makeFolder(this.#folder);
+		this.folder = join(root, FORMAT, String(master));
+		makeFolder(this.folder);
 	}
 
 	/**
@@ -54,7 +54,7 @@ export class Pins {
 	}
 
 	names(): string[] {
-		return readdirSync(this.#folder);
+		return readdirSync(this.folder);
 	}
 
 	/** @returns a descriptor, or undefined if nothing is pinned under the name. @throws SysError. */
@@ -65,7 +65,7 @@ export class Pins {
 	/** @throws SysError. */
 	set(name: string, fd: number): void {
 		// Somebody may have removed the folder.
-		makeFolder(this.#folder);
+		makeFolder(this.folder);
 		this.remove(name);
 		pin(fd, this.#path(name));
 	}
@@ -77,12 +77,12 @@ export class Pins {
 
 	/** Removes all pins, and what held them as far as nobody else's are in it. */
 	close(): void {
-		remove(this.#folder);
+		remove(this.folder);
 		if (isBpffs(this.#root)) removeEmpty(this.#root, this.#mounted);
 	}
 
 	#path(name: string): string {
-		return join(this.#folder, name);
+		return join(this.folder, name);
 	}
 }
 

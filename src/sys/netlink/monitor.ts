@@ -6,9 +6,10 @@ import { EventEmitter } from 'node:events';
 import { node } from 'koffi';
 import { closeFd } from '../fd.js';
 import { SysError } from '../libc.js';
+import { setFilter } from '../packet.js';
 import { type Address, parseAddress } from './address.js';
 import { type Link, parseLink } from './link-message.js';
-import { decodeMessages, type Message } from './message.js';
+import { decodeMessages, type Message, readI32, u8, u16, u32 } from './message.js';
 import { type Neighbour, parseNeighbour } from './neighbour.js';
 import { parseRoute, type Route } from './route-message.js';
 import { openSubscriber, receiveDatagram } from './socket.js';
@@ -24,6 +25,8 @@ export interface LinkMonitorEvents {
 	neighbour: [event: { kind: Kind; neighbour: Neighbour }];
 	/** Policy routing has changed: see `listRules`. */
 	rule: [];
+	/** Somebody, we among them, has taken a TC filter off a device, or the qdisc with all of them. */
+	unfiltered: [event: { ifindex: number }];
 	/**
 	 * The kernel dropped messages: what was known may be wrong, list everything anew. Events that follow are younger
 	 * than the loss.
@@ -59,6 +62,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 		const more = [...(neighbours ? [RTNLGRP_NEIGH] : []), ...(rules ? ruleGroups : [])];
 		this.#fd = openSubscriber([...groups, ...more], receiveBuffer);
 		try {
+			setFilter(this.#fd, withoutNewFilters());
 			this.#poll = node.poll(this.#fd, readable, this.#wake);
 		} catch (error) {
 			closeFd(this.#fd);
@@ -147,6 +151,10 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 				if (route !== undefined) this.emit('route', { kind, route });
 				return;
 			}
+			case RTM_DELQDISC:
+			case RTM_DELTFILTER:
+				this.emit('unfiltered', { ifindex: readI32(message.body, TCMSG_IFINDEX) });
+				return;
 			case RTM_NEWNEIGH:
 			case RTM_DELNEIGH: {
 				const neighbour = parseNeighbour(message);
@@ -158,6 +166,19 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 				this.emit('rule');
 		}
 	}
+}
+
+/**
+ * Each filter that comes is told with its whole program, ours too, and nobody here wants to know: classic BPF, sock_filter
+ * {u16 code, u8 jt, u8 jf, u32 k} over struct nlmsghdr {u32 length, u16 type, …}, whose type lies in the machine's order.
+ */
+function withoutNewFilters(): Buffer {
+	const load = [u16(BPF_LDH_ABS), u8(0), u8(0), u32(4)];
+	const skips = [RTM_NEWQDISC, RTM_NEWTFILTER].map((type, index, all) => [
+		...[u16(BPF_JEQ), u8(all.length - index), u8(0), u32(u16(type).readUInt16BE())],
+	]);
+	const ends = [0xffffffff, 0].map(length => [u16(BPF_RET), u8(0), u8(0), u32(length)]);
+	return Buffer.concat([load, ...skips, ...ends].flat());
 }
 
 const readable = { readable: true };
@@ -175,8 +196,18 @@ const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
+const RTM_NEWQDISC = 36;
+const RTM_DELQDISC = 37;
+const RTM_NEWTFILTER = 44;
+const RTM_DELTFILTER = 45;
+/** struct tcmsg {u8 family, u8 pad, u16 pad, i32 ifindex, …} */
+const TCMSG_IFINDEX = 4;
+const BPF_LDH_ABS = 0x28;
+const BPF_JEQ = 0x15;
+const BPF_RET = 0x06;
 const RTNLGRP_LINK = 1;
 const RTNLGRP_NEIGH = 3;
+const RTNLGRP_TC = 4;
 const RTNLGRP_IPV4_IFADDR = 5;
 const RTNLGRP_IPV4_ROUTE = 7;
 const RTNLGRP_IPV6_IFADDR = 9;
@@ -186,6 +217,7 @@ const RTNLGRP_IPV6_RULE = 19;
 const ruleGroups = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
 const groups = [
 	RTNLGRP_LINK,
+	RTNLGRP_TC,
 	RTNLGRP_IPV4_IFADDR,
 	RTNLGRP_IPV6_IFADDR,
 	RTNLGRP_IPV4_ROUTE,

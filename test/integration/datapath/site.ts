@@ -81,14 +81,15 @@ export class Site {
 		return site;
 	}
 
-	/** Attaches a slave with one address of each family and takes its TAP. `number` goes into its addresses. */
+	/** Attaches a slave with one address of each family, or for a guest that has yet to claim them, and takes its TAP. `number` goes into its addresses. */
 	async guest(
 		name: string,
 		number: number,
-		options: TapGuestOptions & { attach?: readonly string[] } = {},
+		options: TapGuestOptions & { attach?: readonly string[]; learns?: boolean } = {},
 	): Promise<Guest> {
 		const addresses = [`192.0.2.${number}`, `2001:db8:1::${number}`] as const;
-		const slave = await this.product.attach(name, 'eth0', addresses, ...(options.attach ?? []));
+		const given = options.learns ? [] : addresses;
+		const slave = await this.product.attach(name, 'eth0', given, ...(options.attach ?? []));
 		const end = openGuest(this.host, slave.ifname, options);
 		this.#guests.push(end);
 		return { name, slave, mac: slave.mac, ipv4: addresses[0], ipv6: addresses[1], end };
