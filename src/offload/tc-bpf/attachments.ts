@@ -85,11 +85,12 @@ export class Attachments {
 	/** Everything that is to be attached has been named: take the place of a daemon before this, and take off the rest of it. */
 	settle(): void {
 		if (!this.#waits) return;
-		this.#waits = false;
 		for (const place of this.#places.values()) this.#put(place);
 		const { pins, master } = this.#options;
 		for (const pin of pins?.names() ?? []) if (!this.#attached.has(pin)) pins?.remove(pin);
-		detachFilters(master, ifindex => [...this.#places.values()].some(place => place.ifindex === ifindex));
+		const kept = new Set([...this.#places.values()].map(({ ifindex }) => ifindex));
+		detachFilters(master, ifindex => kept.has(ifindex));
+		this.#waits = false;
 	}
 
 	/** Somebody has taken filters off a device: ours come back. @returns whether one was missing. */

@@ -36,10 +36,12 @@ for (const [attach, mounts] of [
 		});
 		t.teardown(() => site.close());
 		const pupil = await learned(site);
-		const flows = await Flows.between(site, { pupil, host: true });
+		const flows = await Flows.between(site, pupil);
 		t.teardown(() => flows.close());
 		await flows.runWhile(30);
 		flows.verify(t, 'before');
+		const { drops } = await site.stats('liar');
+		t.deepEqual(drops, flows.forged, 'each forged frame is counted under its reason');
 		const devices = numbersOf(site);
 		const objects: ObjectIds = { programs: [], maps: [] };
 
@@ -82,7 +84,8 @@ for (const [attach, mounts] of [
 			slaves.map(({ name, problem }) => [name, problem]).sort(),
 			['liar', 'one', 'pupil', 'two'].map(name => [name, undefined]),
 		);
-		t.log(`${flows.sent} frames sent and none lost, ${flows.forged} forged and none seen`);
+		const forged = Object.values(flows.forged).reduce((sum, count) => sum + count);
+		t.log(`${flows.sent} frames sent and none lost, ${forged} forged and none seen`);
 
 		await site.product.json('down', 'eth0', '--force');
 		await site.product.end();

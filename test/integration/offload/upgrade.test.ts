@@ -39,7 +39,7 @@ for (const attach of ['tcx', 'clsact'] as const) {
 			sharesMounts: attach === 'tcx',
 		});
 		t.teardown(() => site.close());
-		const flows = await Flows.between(site, { host: true });
+		const flows = await Flows.between(site);
 		t.teardown(() => flows.close());
 		const { slaves } = await site.product.list();
 		const devices = numbersOf(site);
@@ -139,7 +139,7 @@ class OtherVersion {
 	}
 
 	#party(edge: number, ifindex: number, mac: string, addresses: readonly string[]): void {
-		this.#set('senders', indexBytes(ifindex), senderBytes({ edge, mac, learns: false, punted: false }));
+		this.#set('senders', indexBytes(ifindex), senderBytes({ edge, mac, learns: false }));
 		for (const address of addresses) {
 			const { map, key } = addressBytes(address);
 			this.#set(map, key, ownerBytes({ edge, ifindex, mac }));

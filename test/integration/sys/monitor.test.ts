@@ -13,6 +13,12 @@ import {
 } from '../../../src/sys/netlink/link.js';
 import { LinkMonitor } from '../../../src/sys/netlink/monitor.js';
 import { addRoute, deleteRoute } from '../../../src/sys/netlink/route.js';
+import {
+	deleteClsact,
+	deleteFilter,
+	ensureClsact,
+	replaceClassicFilter,
+} from '../../../src/sys/netlink/tc.js';
 import { openTap } from '../../../src/sys/tap.js';
 import { enterFreshNamespace, run } from '../../helpers/in-namespace.js';
 
@@ -37,6 +43,7 @@ function listen(monitor: LinkMonitor) {
 	monitor.on('neighbour', ({ kind, neighbour }) =>
 		tell(`neighbour ${kind} ${neighbour.address} ${neighbour.mac}`),
 	);
+	monitor.on('unfiltered', ({ ifindex }) => tell(`unfiltered ${ifindex}`));
 	monitor.on('overrun', () => tell('overrun'));
 	return {
 		told,
@@ -70,6 +77,29 @@ test.serial('devices, addresses and routes are told as they come and go', async 
 	await expect('link del v0 down');
 	await expect('link del v1 down');
 	t.false(told.includes('overrun'));
+	await monitor.close();
+});
+
+test.serial('filters are told when they go, alone or with their qdisc', async t => {
+	const monitor = new LinkMonitor();
+	const { told, expect } = listen(monitor);
+	for (const device of ['f0', 'f1']) openTap(device);
+	const [one, two] = [requireLink('f0').ifindex, requireLink('f1').ifindex];
+	const program = Uint8Array.from([6, 0, 0, 0, 255, 255, 255, 255]);
+	for (const ifindex of [one, two]) {
+		ensureClsact(ifindex);
+		for (const priority of [7, 8]) {
+			replaceClassicFilter(ifindex, 'ingress', { priority, handle: 1, program });
+		}
+	}
+	setLink('f0', { up: true });
+	await expect('link new f0 up');
+	t.false(told.some(word => word.startsWith('unfiltered')));
+	deleteFilter(one, 'ingress', { priority: 7, handle: 1 });
+	await expect(`unfiltered ${one}`);
+	deleteClsact(two);
+	await expect(`unfiltered ${two}`);
+	t.pass();
 	await monitor.close();
 });
 
