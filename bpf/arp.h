@@ -92,10 +92,10 @@ INLINE int wire_arp(struct context *it)
 	struct owner *owner = owner4(arp->target);
 	struct owner *sender = owner4(arp->sender);
 	bool ours = owner && owner->edge >= EDGE_SLAVES;
-	bool is_answer = arp->target == 0 && arp->operation == ARP_REPLY;
-	/* Somebody else says that he has an address of a slave's. */
-	if (sender && sender->edge >= EDGE_SLAVES && !same(mac_at(arp->sender_mac), master_mac(it->port))) {
-		if (group || ours || is_answer) return PUNT_COPY;
+	/* Somebody else says that he has an address of a slave's, or perhaps one that a slave has claimed. */
+	if (!same(mac_at(arp->sender_mac), master_mac(it->port))) {
+		if (arp->target == 0 && arp->operation == ARP_REPLY && !group) return it->port->slaves ? PUNT_COPY : IGNORE;
+		if (sender && sender->edge >= EDGE_SLAVES && (group || ours)) return PUNT_COPY;
 	}
 	if (ours) {
 		int verdict = wire_to_owner(it, owner, arp->sender == 0 ? owner : sender);

@@ -66,6 +66,7 @@ struct nd {
 };
 
 #define RS 133
+#define RA 134
 #define NS 135
 #define NA 136
 #define ND_LAST 137

@@ -32,7 +32,7 @@ INLINE int slave_ipv6(struct context *it)
 		if (fits && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (!fits) return -MALFORMED;
-		if (nd == UNSURE) return PUNT;
+		if (nd == UNSURE || nd == RA) return PUNT;
 		if (nd > 0) return slave_nd(it, sender, nd);
 		if (source) return -IP_SPOOF;
 		return is_link_local6(&ip->source) || is_unspecified6(&ip->source) ? PUNT : claims(sender, IP_SPOOF);
@@ -56,7 +56,8 @@ INLINE int wire_ipv6(struct context *it)
 	if (ip->next == UDP && is_dhcp6(skb, 0)) return PUNT_COPY;
 	struct address6 destination = ip->destination;
 	struct address6 source = ip->source;
-	if (nd_type(skb, ip) == NS) {
+	int nd = nd_type(skb, ip);
+	if (nd == NS) {
 		int option = link_layer_option(skb, ip, SOURCE_LINK_LAYER);
 		if (option != UNSURE && readable(skb, ND_OPTIONS)) {
 			struct nd *nd = begin(skb) + ETH_HEADER + sizeof(*ip);
@@ -71,6 +72,8 @@ INLINE int wire_ipv6(struct context *it)
 	if (group || is_group6(&destination)) return PUNT_COPY;
 	struct owner *owner = owner6(&destination);
 	if (!owner) return IGNORE;
+	/* Routers are heard, and not every guest hears all that they say. */
+	if (nd == RA && owner->edge >= EDGE_SLAVES) return PUNT;
 	return wire_to_owner(it, owner, it->port->flag == FLAG_VEPA ? owner6(&source) : 0);
 }
 
@@ -83,6 +86,7 @@ INLINE int host_ipv6(struct context *it)
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return -MALFORMED;
 	if (to_group(frame) || is_group6(&ip->destination) || (ip->next == UDP && is_dhcp6(skb, 0))) return PUNT;
+	if (nd_type(skb, ip) == RA) return PUNT;
 	return host_to_owner(it, owner6(&ip->destination));
 }
 

@@ -8,7 +8,7 @@
 INLINE bool is_extension(__u8 next) { return next == 0 || next == 43 || next == FRAGMENT || next == 60; }
 
 /*
- * What a packet carries, from whose header it can be seen at once: NS, NA, 0 for what is no neighbour discovery,
+ * What a packet carries, from whose header it can be seen at once: NS, NA, RA, 0 for what is no neighbour discovery,
  * or UNSURE for everything that takes a longer look.
  */
 #define UNSURE -1
@@ -28,7 +28,7 @@ INLINE int nd_type(struct __sk_buff *skb, const struct ipv6 *ip)
 	if (next == ICMPV6) {
 		if (ip->payload_length == 0 || bpf_skb_load_bytes(skb, ETH_HEADER + sizeof(*ip), bytes, 1)) return UNSURE;
 		if (bytes[0] < RS || bytes[0] > ND_LAST) return 0;
-		return bytes[0] == NS || bytes[0] == NA ? bytes[0] : UNSURE;
+		return bytes[0] == NS || bytes[0] == NA || bytes[0] == RA ? bytes[0] : UNSURE;
 	}
 	if (next == UDP && is_dhcp6(skb, 0)) return UNSURE;
 	if (!is_extension(next)) return 0;

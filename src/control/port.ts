@@ -418,7 +418,7 @@ export class Port extends EventEmitter<PortEvents> {
 
 	#addressReported(report: AddressReport): void {
 		const { edge, address, origin, change } = report;
-		this.#offload.follow(report);
+		const followed = this.#offload.follow(report);
 		const member = this.#members.ofEdge(edge);
 		if (!member || origin === 'host') return;
 		const entry = member.entries.apply(report, Date.now());
@@ -426,6 +426,8 @@ export class Port extends EventEmitter<PortEvents> {
 			this.#shield.addAddress(address);
 			this.#groups.addAddress(address);
 			this.#host?.addRoute(address);
+			// A port that is being closed has nobody to tell.
+			void followed.then(() => this.#threads.ready(address)).catch(() => undefined);
 		} else if (change === 'removed') {
 			this.#host?.removeRoute(address);
 			this.#shield.removeAddress(address);

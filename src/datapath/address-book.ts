@@ -9,6 +9,9 @@
  *
  * Beside these it knows addresses that nobody here may claim: gateways, for good, and such as another machine
  * on the LAN has been seen to use, for a while.
+ *
+ * A claim may be tentative: then the address is taken, as far as others' claims and the quota go, but not yet its
+ * slave's, and nobody is told of it.
  */
 import type { TokenBuckets } from './token-buckets.js';
 import { drop, EDGE_HOST } from './verdict.js';
@@ -22,6 +25,8 @@ export interface BookEntry {
 	origin: BookOrigin;
 	/** When a lease ends, milliseconds since 1970; absent for what has no end. */
 	expires?: number;
+	/** Claimed, and not yet known to be free. */
+	tentative?: true;
 }
 
 /** `renewed`: the slave has it already, by another right or for longer now. */
@@ -37,6 +42,8 @@ export const QUOTA: Quota = { 4: 4, 6: 8 };
 
 /** What `claim` returns when the slave owns the address now. */
 export const GRANTED = 0;
+/** And when it is to own the address, unless somebody else turns out to have it. */
+export const TENTATIVE = 1;
 const DROP_IP_SPOOF = drop('ip-spoof');
 const DROP_QUOTA = drop('address-quota');
 const DROP_GATEWAY = drop('gateway-address');
@@ -52,6 +59,7 @@ export class AddressBook {
 	readonly #foreign = new Map<string, number>();
 	readonly #changed: (entry: BookEntry, change: BookChange) => void;
 
+	/** @param changed is told of tentative entries only that they are removed. */
 	constructor(changed: (entry: BookEntry, change: BookChange) => void, quota: Quota = QUOTA) {
 		this.#changed = changed;
 		this.#quota = quota;
@@ -71,12 +79,14 @@ export class AddressBook {
 
 	/**
 	 * A slave uses an address that nobody owns.
-	 * @param budget what an address that is granted, and only that, is taken from.
-	 * @returns GRANTED if it owns it now, or the verdict that drops its frame.
+	 * @param tentative whether it has to be found out first that nobody has it; `confirm` ends that.
+	 * @param budget what an address that is new, and only that, is taken from.
+	 * @returns GRANTED, TENTATIVE, or the verdict that drops its frame.
 	 */
-	claim(edge: number, address: string, family: 4 | 6, budget?: TokenBuckets): number {
+	claim(edge: number, address: string, family: 4 | 6, tentative = false, budget?: TokenBuckets): number {
 		const holder = this.#entries.get(address);
-		if (holder) return holder.edge === edge ? GRANTED : DROP_IP_SPOOF;
+		if (holder?.edge === edge) return holder.tentative ? TENTATIVE : GRANTED;
+		if (holder) return DROP_IP_SPOOF;
 		if (this.#gateways.has(address)) return DROP_GATEWAY;
 		if (this.#foreign.has(address)) return DROP_DUPLICATE;
 		const own = [...this.#entries.values()].filter(entry => entry.edge === edge && entry.family === family);
@@ -85,8 +95,18 @@ export class AddressBook {
 		if (full && !oldest) return DROP_QUOTA;
 		if (budget?.take(edge, 1) === false) return DROP_LEARN_BUDGET;
 		if (oldest) this.release(oldest.address);
-		this.#put({ address, family, edge, origin: 'learned' });
-		return GRANTED;
+		this.#put({ address, family, edge, origin: 'learned', ...(tentative ? { tentative } : {}) });
+		return tentative ? TENTATIVE : GRANTED;
+	}
+
+	/** Nobody has the address that a slave has claimed: it is its own. */
+	confirm(address: string): void {
+		const entry = this.#entries.get(address);
+		if (!entry?.tentative) return;
+		const { tentative: _, ...own } = entry;
+		// In its place: the address is as old as its claim.
+		this.#entries.set(address, own);
+		this.#changed(own, 'added');
 	}
 
 	/**
@@ -109,8 +129,12 @@ export class AddressBook {
 
 	/** Another machine uses the address: whoever learned it loses it, and nobody can claim it until then. */
 	setForeign(address: string, until: number): void {
-		if (this.#entries.get(address)?.origin === 'learned') this.release(address);
 		this.#foreign.set(address, until);
+		if (this.#entries.get(address)?.origin === 'learned') this.release(address);
+	}
+
+	isForeign(address: string): boolean {
+		return this.#foreign.has(address);
 	}
 
 	/** Forgets what has ended by `now`. @returns when the next thing ends, or undefined. */
@@ -166,10 +190,12 @@ export class AddressBook {
 	}
 
 	#put(entry: BookEntry): void {
-		const isRenewal = this.#entries.get(entry.address)?.edge === entry.edge;
-		if (!isRenewal) this.release(entry.address);
+		const before = this.#entries.get(entry.address);
+		if (before?.edge !== entry.edge) this.release(entry.address);
 		this.#entries.delete(entry.address);
 		this.#entries.set(entry.address, entry);
+		if (entry.tentative) return;
+		const isRenewal = before?.edge === entry.edge && !before.tentative;
 		this.#changed(entry, isRenewal ? 'renewed' : 'added');
 	}
 }

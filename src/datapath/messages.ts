@@ -54,6 +54,8 @@ export type Command =
 	| { id: number; kind: 'release'; edge: number; address: string }
 	/** What the slave had learned, or been leased, before this port was opened anew. */
 	| { id: number; kind: 'restore'; edge: number; address: string; expires?: number }
+	/** The kernel's filters, routes and offload know that the address has become a slave's: frames may be answered. */
+	| { id: number; kind: 'ready'; address: string }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
 	/** What no guest may claim: where the host's routes through the master lead. */
 	| { id: number; kind: 'gateways'; addresses: string[] }

@@ -18,18 +18,20 @@ export const EDGES_MAX = 4096;
 export const SLOW_FANOUT = 0x10000;
 /** ARP request or neighbour solicitation for the host's address: ipvtap answers in its place. */
 export const SLOW_ANSWER = 0x10001;
-/** From an address that the slave doesn't own yet, but may claim. */
+/** From an address that the slave doesn't own yet, but may claim: it waits until the claim is decided. */
 export const SLOW_CLAIM = 0x10002;
 /** DHCP between a guest and a server: identities, leases, and for IPv4 MAC-NAT inside and replies by transaction id. */
 export const SLOW_DHCP = 0x10003;
 /** A guest's answer to a question that ipvtap itself asked, whether it still uses an address. */
 export const SLOW_REFRESH = 0x10004;
-/** ARP from the wire in which somebody else says that a slave's address is his. */
+/** ARP from the wire in which somebody else says that a slave's address is his, or one that nobody here has yet. */
 export const SLOW_CONFLICT = 0x10005;
 /** To be routed to the wire, but the next hop's MAC isn't known: wait for it. */
 export const SLOW_RESOLVE = 0x10006;
 /** To be routed to the wire, but longer than fits, and may be cut. */
 export const SLOW_FRAGMENT = 0x10007;
+/** A router advertisement for one slave alone. */
+export const SLOW_ROUTER = 0x10008;
 /** The first of the verdicts that `refuse` gives. */
 export const SLOW_REFUSE = 0x11000;
 export const IGNORE = 0x20000;
@@ -79,6 +81,7 @@ export const dropReasons = [
 	'unresolved',
 	'off-link',
 	'bad-checksum',
+	'tentative',
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];
@@ -116,5 +119,6 @@ const slowNames = new Map([
 	[SLOW_CONFLICT, 'slow: conflict'],
 	[SLOW_RESOLVE, 'slow: resolve'],
 	[SLOW_FRAGMENT, 'slow: fragment'],
+	[SLOW_ROUTER, 'slow: router'],
 	[IGNORE, 'ignore'],
 ]);

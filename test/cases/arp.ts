@@ -228,6 +228,12 @@ export const arpCases: Case[] = [
 		'vm1',
 		arpProbe(laptop, vm1.ipv4),
 	),
+	{
+		name: 'an answer to a question of the host itself, whether somebody has an address',
+		from: 'wire',
+		frame: arpReply({ ...laptop, ipv4: spare }, { ...host, ipv4: '0.0.0.0' }),
+		verdict: 'conflict',
+	},
 	ignored('request for the host', arpRequest(gateway, host.ipv4)),
 	ignored('request for somebody else', arpRequest(gateway, laptop.ipv4)),
 	ignored("request for an address that a guest could learn but hasn't", arpRequest(gateway, vm3.ipv4)),

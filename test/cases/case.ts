@@ -10,8 +10,8 @@ import type { SlaveName } from '../helpers/world.js';
 export type Place = 'wire' | 'host' | SlaveName;
 
 /**
- * What the fast path says. `fan out`, `answer` and `claim` belong to the slow path, and `out` says what it does;
- * after a `claim` the address belongs to the sender; what becomes of DHCPv4 depends on what was asked before, and is
+ * What the fast path says. `fan out`, `answer`, `claim` and `router` belong to the slow path, and `out` says what it
+ * does, after a `claim` as soon as the address belongs to the sender; what becomes of DHCPv4 depends on what was asked before, and is
  * the matter of unit/datapath/dhcp-nat.test.ts and dhcp-identity.test.ts. In l3, what is refused is dropped, and `out`
  * has the ICMP error; `resolve` waits for a neighbour, and `fragment` is cut. `ignore`: it is the host's own business.
  */
@@ -26,6 +26,7 @@ export type Verdict =
 	| 'dhcp'
 	| 'refresh'
 	| 'conflict'
+	| 'router'
 	| 'ignore'
 	| `drop: ${DropReason}`;
 

@@ -1,16 +1,19 @@
 /** Design 5.1 and 5.2: neighbour discovery; options and checksum follow the MAC. */
 
 import {
+	bytesOf,
 	ethernet,
 	icmpv6,
 	ipv6,
+	type Link,
 	nonce,
+	octets,
 	redirect,
 	routerAdvertisement,
 	sourceLinkLayer,
 	targetLinkLayer,
 } from '../helpers/frames.js';
-import { gateway, host, laptop, MASTER, vm1, vm2, vm3, vm4 } from '../helpers/world.js';
+import { gateway, host, laptop, MASTER, type Station, vm1, vm2, vm3, vm4 } from '../helpers/world.js';
 import { type Case, copied, delivered, dropped, ignored } from './case.js';
 import {
 	ALL_NODES,
@@ -27,6 +30,8 @@ import {
 const natted = { source: MASTER };
 const spare = '2001:db8:1::77';
 const toGroup = groupMac6(ALL_NODES);
+/** On-link, and for addresses of one's own (RFC 4861, 4.6.2). */
+const AUTONOMOUS = 0x40;
 
 export const ndCases: Case[] = [
 	delivered(
@@ -265,6 +270,31 @@ export const ndCases: Case[] = [
 			destination: vm1.linkLocal,
 			hopLimit: 255,
 		}),
+		{ verdict: 'router' },
+	),
+	delivered(
+		'the same to a guest that may choose addresses: it is invited to',
+		'wire',
+		routerTo(vm4, { destination: MASTER }, AUTONOMOUS),
+		'vm4',
+		routerTo(vm4, {}, AUTONOMOUS),
+		{ verdict: 'router' },
+	),
+	delivered(
+		'the same to a guest that may not: it is not',
+		'wire',
+		routerTo(vm1, { destination: MASTER }, AUTONOMOUS),
+		'vm1',
+		routerTo(vm1, {}, 0),
+		{ verdict: 'router' },
+	),
+	delivered(
+		'the same from the host',
+		'host',
+		routerTo(vm1, { source: MASTER }, AUTONOMOUS),
+		'vm1',
+		routerTo(vm1, { source: MASTER }, 0),
+		{ verdict: 'router' },
 	),
 	delivered(
 		"a router's redirect to a guest",
@@ -312,3 +342,14 @@ export const ndCases: Case[] = [
 		packet6(vm1, vm2, {}, icmpv6(128)),
 	),
 ];
+
+/** The gateway's advertisement of a prefix to one guest. @param autonomous AUTONOMOUS or 0. */
+function routerTo(guest: Station, link: Partial<Link>, autonomous: number): Uint8Array {
+	const lifetimes = [0, 0, 14, 16, 0, 0, 14, 16, 0, 0, 0, 0];
+	const data = bytesOf([64, 0x80 | autonomous], lifetimes, octets('2001:db8:1::'));
+	return packet6(gateway, guest, link, routerAdvertisement([{ type: 3, data }]), {
+		source: gateway.linkLocal,
+		destination: guest.linkLocal,
+		hopLimit: 255,
+	});
+}

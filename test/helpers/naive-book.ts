@@ -7,6 +7,8 @@ export interface NaiveEntry {
 	edge: number;
 	origin: Origin;
 	expires: number | undefined;
+	/** Claimed, and nobody has been told. */
+	tentative: boolean;
 }
 
 export class NaiveBook {
@@ -21,11 +23,16 @@ export class NaiveBook {
 
 	/** 0, the wire, for an address of nobody's. */
 	ownerOf(address: string): number {
-		return this.entries.find(entry => entry.address === address)?.edge ?? 0;
+		return this.entries.find(entry => entry.address === address && !entry.tentative)?.edge ?? 0;
+	}
+
+	/** Whoever has it, or has claimed it. */
+	holderOf(address: string): NaiveEntry | undefined {
+		return this.entries.find(entry => entry.address === address);
 	}
 
 	hasIpv4(edge: number): boolean {
-		return this.entries.some(entry => entry.edge === edge && entry.address.length === 8);
+		return this.entries.some(entry => entry.edge === edge && entry.address.length === 8 && !entry.tentative);
 	}
 
 	assign(edge: number, address: string): boolean {
@@ -36,10 +43,11 @@ export class NaiveBook {
 		return true;
 	}
 
-	/** @returns the reason of the refusal, or '' if the slave has the address now. */
-	claim(edge: number, address: string): string {
-		const holder = this.entries.find(entry => entry.address === address);
-		if (holder) return holder.edge === edge ? '' : 'ip-spoof';
+	/** @returns the reason of the refusal, '' if the slave has the address now, `tentative` if it has claimed it. */
+	claim(edge: number, address: string, tentative = false): string {
+		const holder = this.holderOf(address);
+		if (holder?.edge === edge) return holder.tentative ? 'tentative' : '';
+		if (holder) return 'ip-spoof';
 		if (this.gateways.includes(address)) return 'gateway-address';
 		if (this.foreign.some(other => other.address === address)) return 'duplicate-address';
 		const own = this.entries.filter(entry => entry.edge === edge && entry.address.length === address.length);
@@ -48,8 +56,12 @@ export class NaiveBook {
 			if (!oldest) return 'address-quota';
 			this.release(oldest.address);
 		}
-		this.take(address, edge, 'learned');
-		return '';
+		this.take(address, edge, 'learned', undefined, tentative);
+		return tentative ? 'tentative' : '';
+	}
+
+	confirm(address: string): void {
+		for (const entry of this.entries) if (entry.address === address) entry.tentative = false;
 	}
 
 	lease(edge: number, address: string, expires: number): boolean {
@@ -96,8 +108,8 @@ export class NaiveBook {
 		this.entries = this.entries.filter(entry => entry.edge !== edge);
 	}
 
-	take(address: string, edge: number, origin: Origin, expires?: number): void {
+	take(address: string, edge: number, origin: Origin, expires?: number, tentative = false): void {
 		this.release(address);
-		this.entries.push({ address, edge, origin, expires });
+		this.entries.push({ address, edge, origin, expires, tentative });
 	}
 }

@@ -15,7 +15,7 @@ import {
 	withDestination,
 	withSource,
 } from './frames.js';
-import { NaiveBook } from './naive-book.js';
+import { NaiveBook, type NaiveEntry } from './naive-book.js';
 import { NaiveClaimable } from './naive-claimable.js';
 import { naiveDhcp6 } from './naive-dhcp6.js';
 import { NaiveGroups, reportOf } from './naive-groups.js';
@@ -49,6 +49,7 @@ type Decision =
 	| 'dhcp'
 	| 'refresh'
 	| 'conflict'
+	| 'router'
 	| { refuse: string }
 	| { fragments: Uint8Array[] | 'wait' }
 	| 'resolve'
@@ -60,6 +61,9 @@ export class NaiveForwarder {
 	readonly #topology: Topology;
 	readonly #claimable: NaiveClaimable;
 	readonly #router: NaiveRouter;
+	#releasing = false;
+	/** What a slave has said from what it has claimed. */
+	readonly #held = new Map<NaiveEntry, { frame: Uint8Array; partial: boolean }[]>();
 
 	constructor(topology: Topology) {
 		this.#topology = topology;
@@ -79,10 +83,19 @@ export class NaiveForwarder {
 		const first = this.#decide(ingress, frame, partial);
 		let decision = first;
 		for (let claims = 0; typeof decision === 'object' && 'claim' in decision; claims++) {
-			const refusal = claims < 2 ? this.#claim(ingress, decision.claim) : 'ip-spoof';
-			decision = refusal === '' ? this.#decide(ingress, frame, partial) : { drop: refusal };
+			const { claim } = decision;
+			const answer = claims < 2 ? this.#claim(ingress, claim, frame) : 'ip-spoof';
+			decision =
+				answer === ''
+					? this.#decide(ingress, frame, partial)
+					: this.#unclaimed(answer, claim, frame, partial);
+			if (answer === 'tentative') break;
 		}
+		if (decision === 'router') decision = this.#routerSpeaks(ingress, frame, partial);
 		if (decision === 'dhcp') decision = this.#goOn(ingress, frame);
+		// Nobody here has to do with the address: the host itself has asked.
+		const answered = decision === 'conflict' ? (parse(frame) as ArpPacket).sender : undefined;
+		if (answered !== undefined && (this.book.holderOf(answered)?.edge ?? WIRE) <= HOST) decision = 'ignore';
 		const out = this.#carryOut(decision, ingress, frame, partial);
 		this.#notice(decision, ingress, frame);
 		// A group frame that nobody wants is its sender's own business.
@@ -96,8 +109,60 @@ export class NaiveForwarder {
 		return { verdict: nameOf(first), final, out };
 	}
 
-	#claim(edge: number, address: string): string {
-		return this.#claimable.refusal(edge, address) || this.book.claim(edge, address);
+	/** Nobody has answered for what is claimed: it is its slave's, and what that has said from there goes out. */
+	settle(): Output[] {
+		const out: Output[] = [];
+		for (;;) {
+			const claims = this.book.entries.filter(({ tentative }) => tentative);
+			for (const { address } of claims) this.book.confirm(address);
+			for (const claim of claims) {
+				const frames = this.#held.get(claim) ?? [];
+				this.#held.delete(claim);
+				this.#releasing = true;
+				const released = frames.flatMap(({ frame, partial }) => this.receive(claim.edge, frame, partial).out);
+				this.#releasing = false;
+				out.push(...released.sort((a, b) => a.edge - b.edge));
+			}
+			if (![...this.#held.keys()].some(claim => this.book.entries.includes(claim))) return out;
+		}
+	}
+
+	#claim(edge: number, address: string, frame: Uint8Array): string {
+		const another = this.book.holderOf(address);
+		if (another?.tentative && another.edge !== edge && asks(frame)) return 'answer';
+		const elsewhere = !this.#l2 && /^fe[89ab]/.test(address);
+		return this.#claimable.refusal(edge, address) || this.book.claim(edge, address, !elsewhere);
+	}
+
+	/** What becomes of a frame whose slave doesn't have its source, or not yet. */
+	#unclaimed(answer: string, address: string, frame: Uint8Array, partial: boolean): Decision {
+		if (answer === 'answer') return 'answer';
+		if (answer !== 'tentative') return { drop: answer };
+		const parsed = parse(frame);
+		if (this.#l2 && asks(frame)) {
+			const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
+			return { to: WIRE, frame: nd ? this.#ndOutwards(frame, nd, partial) : this.#arpOutwards(frame) };
+		}
+		// It has waited for this very address, and lost it again.
+		if (this.#releasing && address === sourceOf(frame)) return { drop: 'tentative' };
+		const claim = this.book.holderOf(address) as NaiveEntry;
+		this.#held.set(claim, [...(this.#held.get(claim) ?? []), { frame, partial }]);
+		return { claim: address };
+	}
+
+	/** To one slave; such as choose no addresses are not invited to. */
+	#routerSpeaks(ingress: number, frame: Uint8Array, partial: boolean): Decision {
+		const parsed = parse(frame) as Ipv6Packet;
+		const owner = this.book.ownerOf(parsed.destination);
+		const ours = parsed.link.source === plain(this.#topology.master);
+		if (ingress === WIRE) this.#claimable.heard(frame, parsed);
+		const decision =
+			ingress === WIRE
+				? this.#inwards(owner, this.book.ownerOf(parsed.source), frame, ours)
+				: this.#deliver(owner, frame);
+		if (typeof decision !== 'object' || !('to' in decision)) return decision;
+		const { learns } = this.#topology.slaves.find(({ edge }) => edge === owner) as Slave;
+		return learns ? decision : { to: owner, frame: withoutAutonomy(decision.frame, parsed, partial) };
 	}
 
 	#decide(ingress: number, frame: Uint8Array, partial: boolean): Decision {
@@ -297,8 +362,8 @@ export class NaiveForwarder {
 			return this.#inwards(owner, sender, frame, ours);
 		}
 		const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
-		const claims = nd?.type === 136 && parsed.link.group && this.book.ownerOf(nd.target) > HOST;
-		if (claims && !this.#l2 && !ours) return 'fan out';
+		const mayClaim = nd?.type === 136 && parsed.link.group && this.#topology.slaves.length > 0;
+		if (mayClaim && !this.#l2 && !ours) return 'fan out';
 		const sender = this.book.ownerOf(parsed.source);
 		const back = ours && this.#topology.flag !== 'vepa';
 		if (parsed.kind === 'ipv4' && parsed.dhcp === 'reply' && this.#l2 && this.#topology.slaves.length > 0) {
@@ -307,6 +372,7 @@ export class NaiveForwarder {
 		if (parsed.link.group || parsed.toGroup) return this.#groupInwards(sender, ours, this.#topology.host);
 		const owner = this.book.ownerOf(parsed.destination);
 		if (parsed.kind === 'ipv6' && isReply6(parsed) && this.#l2 && owner > HOST && !back) return 'dhcp';
+		if (nd?.type === 134 && this.#l2 && owner > HOST && !back) return 'router';
 		return this.#inwards(owner, sender, frame, ours);
 	}
 
@@ -322,9 +388,11 @@ export class NaiveForwarder {
 	#arpFromWire(packet: ArpPacket, frame: Uint8Array, ours: boolean): Decision {
 		const owner = this.book.ownerOf(packet.target);
 		const nobody = packet.sender === '00000000';
-		const concerns =
-			packet.link.group || owner > HOST || (packet.operation === 2 && packet.target === '00000000');
 		const foreign = packet.senderMac !== plain(this.#topology.master);
+		// To a question that named nobody, which may have been about what a slave has claimed.
+		const answers = packet.operation === 2 && packet.target === '00000000' && !packet.link.group;
+		if (foreign && answers && this.#topology.slaves.length > 0) return 'conflict';
+		const concerns = packet.link.group || owner > HOST;
 		if (concerns && foreign && this.book.ownerOf(packet.sender) > HOST) return 'conflict';
 		if (owner > HOST && !this.#l2) {
 			if (packet.operation !== 1) return { drop: 'not-routed' };
@@ -365,6 +433,8 @@ export class NaiveForwarder {
 		if (this.#topology.mode === 'l3s' && isRedirect(frame)) return { drop: 'not-routed' };
 		const owner = this.book.ownerOf(parsed.destination);
 		if (parsed.kind === 'ipv6' && isReply6(parsed) && this.#l2 && owner > HOST) return 'dhcp';
+		const advertises = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' && parsed.nd.type === 134;
+		if (advertises && this.#l2 && owner > HOST) return 'router';
 		return owner > HOST ? this.#deliver(owner, frame) : { drop: 'unknown-destination' };
 	}
 
@@ -445,7 +515,11 @@ export class NaiveForwarder {
 	#notice(decision: Decision, ingress: number, frame: Uint8Array): void {
 		const parsed = parse(frame);
 		if (decision === 'conflict') this.#contest((parsed as ArpPacket).sender);
-		if (decision === 'fan out' && ingress === WIRE) this.#claimable.heard(frame, parsed);
+		if (decision === 'fan out' && ingress === WIRE) {
+			this.#claimable.heard(frame, parsed);
+			const foreign = parsed.kind === 'arp' && parsed.senderMac !== plain(this.#topology.master);
+			if (foreign) this.#contest(parsed.sender);
+		}
 		const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
 		if (decision !== 'fan out' || ingress !== WIRE || nd?.type !== 136) return;
 		const claimant = nd.linkLayer?.mac ?? parsed.link.source;
@@ -453,7 +527,8 @@ export class NaiveForwarder {
 	}
 
 	#contest(address: string): void {
-		if (this.book.ownerOf(address) > HOST) this.book.setForeign(address, Number.POSITIVE_INFINITY);
+		if ((this.book.holderOf(address)?.edge ?? WIRE) > HOST)
+			this.book.setForeign(address, Number.POSITIVE_INFINITY);
 	}
 
 	/** Whom it is for, or else whose address it takes, hears of it. */
@@ -461,7 +536,7 @@ export class NaiveForwarder {
 		const packet = parse(frame) as ArpPacket;
 		if (!this.#l2) return [];
 		const target = this.book.ownerOf(packet.target);
-		const owner = target > HOST ? target : this.book.ownerOf(packet.sender);
+		const owner = target > HOST ? target : (this.book.holderOf(packet.sender)?.edge ?? WIRE);
 		const namesMaster = packet.targetMac === plain(this.#topology.master);
 		const delivered = this.#deliver(owner, namesMaster ? patched(frame, 32, mac(this.#macOf(owner))) : frame);
 		return [{ edge: owner, frame: (delivered as { frame: Uint8Array }).frame }];
@@ -516,6 +591,15 @@ export class NaiveForwarder {
 					u16(corrected((frame[56] as number) * 256 + (frame[57] as number), before, after)),
 				);
 	}
+}
+
+/** An ARP probe, or the solicitation of duplicate address detection. */
+function asks(frame: Uint8Array): boolean {
+	const parsed = parse(frame);
+	if (parsed.kind === 'arp') return parsed.operation === 1 && parsed.sender === '00000000';
+	return (
+		parsed.kind === 'ipv6' && parsed.fromNobody && typeof parsed.nd === 'object' && parsed.nd.type === 135
+	);
 }
 
 /** A router advertisement that invites nobody to choose an address; every other frame as it is. */

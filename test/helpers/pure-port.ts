@@ -1,5 +1,6 @@
 /** A port as a test describes it, dry (see datapath/trace/dry-port.ts), with its verdicts in words. */
 import type { Quota } from '../../src/datapath/address-book.js';
+import { STRIDE, WAITING } from '../../src/datapath/counters.js';
 import type { StateChange } from '../../src/datapath/messages.js';
 import type { FlagName, ModeName, PermissionName } from '../../src/datapath/port-state.js';
 import type { Hop } from '../../src/datapath/routing/routing.js';
@@ -45,6 +46,8 @@ export class PurePort {
 	/** Milliseconds since 1970, as the slow path sees them. */
 	now = 1_000_000;
 	readonly dry: DryPort;
+	/** Reports up to this one have been acted on. */
+	#settled = 0;
 
 	constructor(topology: Topology) {
 		const { slaves, quota } = topology;
@@ -80,6 +83,39 @@ export class PurePort {
 		if (decided.verdict < 0 || decided.verdict >= EDGES_MAX) unchanged(decided.frame, bytes);
 		const { first, final, out } = this.dry.receive(ingress, bytes, partial, checksum);
 		return { verdict: verdictName(first), final: verdictName(final), out };
+	}
+
+	/**
+	 * Lets time pass until all claims are decided, on a LAN where nobody answers, with a control that is quick.
+	 * @returns what has waited for that and leaves now; not what ipvtap says by itself.
+	 */
+	settle(): Output[] {
+		const out: Output[] = [];
+		for (let granted = true; granted; ) {
+			// The steps of announcer.ts.
+			for (const pause of [0, 50, 200]) {
+				this.now += pause;
+				this.tick();
+			}
+			const news = this.reports.slice(this.#settled);
+			this.#settled = this.reports.length;
+			granted = false;
+			for (const report of news) {
+				if (report.kind !== 'address' || report.change !== 'added') continue;
+				const { address } = report;
+				const released = this.during(() => this.command({ kind: 'ready', address }));
+				out.push(...released);
+				// What goes on may be a claim again: an advertisement has two addresses.
+				granted ||= this.#waiting() > 0;
+			}
+		}
+		return out;
+	}
+
+	#waiting(): number {
+		let sum = 0;
+		for (let at = WAITING; at < this.counters.length; at += STRIDE) sum += this.counters[at] as number;
+		return sum;
 	}
 
 	/** Asks the slow path as control does. @returns why it can't be, or undefined. */

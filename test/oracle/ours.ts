@@ -26,7 +26,11 @@ export function ours({ flag = 'bridge', noHost, from, frame }: Asked, mode: Mode
 	const port = new PurePort({ ...standardTopology(flag, !noHost, mode), routes });
 	try {
 		const { verdict, out } = port.receive(edgeOf(from), frame);
-		const departures = out.map(one => ({ to: placeOf(one.edge), frame: hex(one.frame) }));
+		// The kernel's LAN is silent, too.
+		const departures = [...out, ...port.settle()].map(one => ({
+			to: placeOf(one.edge),
+			frame: hex(one.frame),
+		}));
 		// In l3s what is for the guests is left to the host, and so nothing shields it.
 		const host: Departure[] =
 			from === 'wire' && (mode === 'l3s' || passesShield(frame))

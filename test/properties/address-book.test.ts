@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { AddressBook, GRANTED } from '../../src/datapath/address-book.js';
+import { AddressBook, GRANTED, TENTATIVE } from '../../src/datapath/address-book.js';
 import { keyOf } from '../../src/datapath/address-key.js';
 import { dropReasons } from '../../src/datapath/verdict.js';
 import { hex } from '../helpers/describe.js';
@@ -26,8 +26,19 @@ const edges = fc.integer({ min: 2, max: 4 });
 
 const commands = fc.array(
 	fc.oneof(
-		fc.record({ kind: fc.constant('claim' as const), edge: edges, address: addresses }),
-		fc.record({ kind: fc.constant('claim' as const), edge: edges, address: addresses }),
+		fc.record({
+			kind: fc.constant('claim' as const),
+			edge: edges,
+			address: addresses,
+			tentative: fc.boolean(),
+		}),
+		fc.record({
+			kind: fc.constant('claim' as const),
+			edge: edges,
+			address: addresses,
+			tentative: fc.boolean(),
+		}),
+		fc.record({ kind: fc.constant('confirm' as const), address: addresses }),
 		fc.record({ kind: fc.constant('assign' as const), edge: edges, address: addresses }),
 		fc.record({ kind: fc.constant('lease' as const), edge: edges, address: addresses, seconds }),
 		fc.record({ kind: fc.constant('gateways' as const), addresses: fc.subarray(pool, { maxLength: 2 }) }),
@@ -51,7 +62,8 @@ test('the address book decides as the slow model does, and what it says adds up 
 				const quota = { 4: four, 6: six };
 				const model = new NaiveBook(quota);
 				const said = new Map<string, number>();
-				const book = new AddressBook(({ address, edge }, change) => {
+				const book = new AddressBook(({ address, edge, tentative }, change) => {
+					if (tentative && change === 'removed' && !said.has(address)) return;
 					if (change !== 'added' && said.get(address) !== edge)
 						throw new Error(`${address} was not ${edge}'s`);
 					if (change === 'added' && said.has(address)) throw new Error(`${address} was not free`);
@@ -62,9 +74,12 @@ test('the address book decides as the slow model does, and what it says adds up 
 					const [mine, theirs] = obey(book, model, command);
 					if (mine !== theirs) throw new Error(`${command.kind}: ${mine}, should be ${theirs}`);
 					for (const address of pool) {
-						const owner = model.ownerOf(hex(octets(address)));
-						if ((book.holderOf(address)?.edge ?? 0) !== owner || (said.get(address) ?? 0) !== owner)
-							throw new Error(`${address} should be ${owner}'s`);
+						const digits = hex(octets(address));
+						const owner = model.ownerOf(digits);
+						if ((said.get(address) ?? 0) !== owner) throw new Error(`${address} should be ${owner}'s`);
+						const [is, should] = [book.holderOf(address), model.holderOf(digits)];
+						if (is?.edge !== should?.edge || (is?.tentative === true) !== (should?.tentative === true))
+							throw new Error(`${address} should be held by ${should?.edge}`);
 					}
 				}
 			},
@@ -74,6 +89,7 @@ test('the address book decides as the slow model does, and what it says adds up 
 });
 
 function reason(verdict: number): string {
+	if (verdict === TENTATIVE) return 'tentative';
 	return verdict === GRANTED ? '' : (dropReasons[-verdict] as string);
 }
 
@@ -88,9 +104,11 @@ function obey(book: AddressBook, model: NaiveBook, command: Command): [unknown, 
 	switch (command.kind) {
 		case 'claim':
 			return [
-				reason(book.claim(command.edge, command.address, family(command.address))),
-				model.claim(command.edge, digits(command.address)),
+				reason(book.claim(command.edge, command.address, family(command.address), command.tentative)),
+				model.claim(command.edge, digits(command.address), command.tentative),
 			];
+		case 'confirm':
+			return [book.confirm(command.address), model.confirm(digits(command.address))];
 		case 'lease':
 			return [
 				book.lease(command.edge, command.address, family(command.address), command.seconds),

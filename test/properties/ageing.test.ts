@@ -11,6 +11,9 @@ import { type Slave, slaves, standardTopology, vm3, vm4 } from '../helpers/world
 
 /** Milliseconds of a step, of an address's age, and between questions. */
 const STEP = 500;
+/** In parts, so that a claim is asked about and decided within one. */
+const PARTS = [0, 50, 200, 250];
+const CLAIM = 250;
 const AGE = 10_000;
 const ANSWER = 2000;
 const QUESTIONS = 3;
@@ -59,8 +62,11 @@ test('who owns what at each moment is what the slow model says', t => {
 				for (const event of list) {
 					if (event.kind === 'wait') {
 						for (let step = 0; step < event.steps; step++) {
-							port.now += STEP;
-							port.tick();
+							for (const part of PARTS) {
+								port.now += part;
+								port.tick();
+								for (const address of pool) port.command({ kind: 'ready', address });
+							}
 							model.step();
 							compare(port, model);
 						}
@@ -109,18 +115,21 @@ interface Entry {
 	silent: number;
 	/** Of a leased one: milliseconds that are left. */
 	left: number | undefined;
+	/** Claimed, and not yet its slave's. */
+	tentative: boolean;
 }
 
 class Model {
 	entries: Entry[] = [];
 
 	ownerOf(address: string): number {
-		return this.entries.find(entry => entry.address === address)?.edge ?? 0;
+		return this.entries.find(entry => entry.address === address && !entry.tentative)?.edge ?? 0;
 	}
 
 	step(): void {
 		for (const entry of this.entries) {
-			entry.silent += STEP;
+			entry.silent += entry.tentative ? STEP - CLAIM : STEP;
+			entry.tentative = false;
 			if (entry.left !== undefined) entry.left -= STEP;
 		}
 		const lives = ({ silent, left }: Entry): boolean =>
@@ -129,14 +138,14 @@ class Model {
 	}
 
 	use(edge: number, address: string): void {
-		if (this.ownerOf(address) !== 0) return;
+		if (this.entries.some(entry => entry.address === address)) return;
 		const own = this.entries.filter(entry => entry.edge === edge);
 		if (own.length >= QUOTA) {
 			const oldest = own.find(({ left }) => left === undefined);
 			if (!oldest) return;
 			this.entries = this.entries.filter(entry => entry !== oldest);
 		}
-		this.entries.push({ edge, address, silent: 0, left: undefined });
+		this.entries.push({ edge, address, silent: 0, left: undefined, tentative: true });
 	}
 
 	/** A reply from an address that isn't owned claims it; from one that is, it proves it. */
@@ -150,7 +159,7 @@ class Model {
 		const holder = this.entries.find(entry => entry.address === address);
 		if (holder && holder.edge !== edge && holder.left !== undefined) return;
 		this.entries = this.entries.filter(entry => entry !== holder);
-		this.entries.push({ edge, address, silent: 0, left: steps * STEP });
+		this.entries.push({ edge, address, silent: 0, left: steps * STEP, tentative: false });
 	}
 }
 

@@ -158,6 +158,11 @@ export class FrameThreads extends EventEmitter<{
 		return this.#request({ kind: 'restore', edge, address, ...(expires === undefined ? {} : { expires }) });
 	}
 
+	/** Lets go on what a guest has said from an address that it has claimed: everybody else knows that it is its own. */
+	ready(address: string): Promise<void> {
+		return this.#request({ kind: 'ready', address });
+	}
+
 	/** Says whether there is a guest behind a slave's TAP. */
 	setLive(edge: number, live: boolean): Promise<void> {
 		return this.#request({ kind: 'live', edge, live });

@@ -105,6 +105,7 @@ const momentary: ReadonlySet<string> = new Set([
 	'assign',
 	'release',
 	'restore',
+	'ready',
 ]);
 
 function isUnknownNeighbour(command: DryCommand): boolean {

@@ -135,14 +135,13 @@ export class PortOffload {
 	}
 
 	/** Who owns which address, the host among them. */
-	follow({ address, edge, change }: Pick<AddressReport, 'address' | 'edge' | 'change'>): void {
-		if (change === 'added') {
-			this.#addresses.set(address, edge);
-			void this.#tell(hook => hook.addAddress(address, edge));
-		} else if (change === 'removed') {
-			this.#addresses.delete(address);
-			void this.#tell(hook => hook.removeAddress(address));
-		}
+	follow({ address, edge, change }: Pick<AddressReport, 'address' | 'edge' | 'change'>): Promise<void> {
+		if (change === 'renewed') return this.#last;
+		if (change === 'added') this.#addresses.set(address, edge);
+		else this.#addresses.delete(address);
+		return this.#tell(hook =>
+			change === 'added' ? hook.addAddress(address, edge) : hook.removeAddress(address),
+		);
 	}
 
 	/** Everybody whom a daemon before this had has been plugged in again. */

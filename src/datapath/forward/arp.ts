@@ -80,8 +80,7 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	const target = frame.getInt32(arp + ARP_TARGET_IP);
 	const owner = state.ipv4.find(target);
 	const sender = frame.getInt32(arp + ARP_SENDER_IP);
-	const isAnswer = target === 0 && frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
-	if ((group || owner >= EDGE_SLAVES || isAnswer) && isConflict(state, frame, arp)) return SLOW_CONFLICT;
+	if (isConflict(state, frame, arp, group, owner)) return SLOW_CONFLICT;
 	const asks = frame.getUint16(arp + ARP_OPERATION) === ARP_REQUEST;
 	if (owner >= EDGE_SLAVES && state.mode !== MODE_L2) {
 		return asks ? answerToWire(state, frame, at) : DROP_NOT_ROUTED;
@@ -97,22 +96,30 @@ export function arpFromWire(state: PortState, frame: DataView, at: number, lengt
 	return group && announces && sender !== 0 ? wireToGroup(state, frame, at, state.ipv4.find(sender)) : IGNORE;
 }
 
-/** The slave that ARP from somebody with its address, or another's, goes to: whose target it is, or whose address. */
-export function conflictReceiver(state: PortState, frame: DataView, at: number): number {
+/**
+ * The slave that ARP from somebody with a slave's address goes to, rewritten for it: whose target it is, or else
+ * whose address. @param claimant edge of the slave that has the address, or has claimed it.
+ */
+export function conflictReceiver(state: PortState, frame: DataView, at: number, claimant: number): number {
 	const arp = at + ETHERNET_HEADER;
 	const owner = state.ipv4.find(frame.getInt32(arp + ARP_TARGET_IP));
-	const edge = owner >= EDGE_SLAVES ? owner : state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP));
-	if (edge < EDGE_SLAVES) return EDGE_WIRE;
+	const edge = owner >= EDGE_SLAVES ? owner : claimant;
 	writeReceiver(state, frame, at, edge);
 	receiverInTarget(state, frame, arp, edge);
 	return edge;
 }
 
-/** Whether somebody else says that he has an address of a slave's. */
-function isConflict(state: PortState, frame: DataView, arp: number): boolean {
+/**
+ * Whether somebody else says that he has an address of a slave's; or answers a question that named nobody, and so may
+ * have been about one that a slave has only claimed, as the slow path knows.
+ */
+function isConflict(state: PortState, frame: DataView, arp: number, group: boolean, owner: number): boolean {
+	if (macEquals(frame, arp + ARP_SENDER_MAC, state.masterHigh, state.masterLow)) return false;
+	const isAnswer =
+		frame.getInt32(arp + ARP_TARGET_IP) === 0 && frame.getUint16(arp + ARP_OPERATION) === ARP_REPLY;
+	if (isAnswer && !group) return state.slaveCount > 0;
 	return (
-		state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP)) >= EDGE_SLAVES &&
-		!macEquals(frame, arp + ARP_SENDER_MAC, state.masterHigh, state.masterLow)
+		(group || owner >= EDGE_SLAVES) && state.ipv4.find(frame.getInt32(arp + ARP_SENDER_IP)) >= EDGE_SLAVES
 	);
 }
 

@@ -11,14 +11,23 @@ import {
 } from '../../wire/ip.js';
 import {
 	ND_HIDDEN,
-	ND_TARGET,
 	NEIGHBOUR_ADVERTISEMENT,
 	NEIGHBOUR_SOLICITATION,
 	ndType,
 	REDIRECT,
+	ROUTER_ADVERTISEMENT,
 } from '../../wire/ndp.js';
 import { FLAG_VEPA, MODE_L2, MODE_L3S, type PortState } from '../port-state.js';
-import { drop, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_CLAIM, SLOW_DHCP, SLOW_FANOUT } from '../verdict.js';
+import {
+	drop,
+	EDGE_SLAVES,
+	EDGE_WIRE,
+	IGNORE,
+	SLOW_CLAIM,
+	SLOW_DHCP,
+	SLOW_FANOUT,
+	SLOW_ROUTER,
+} from '../verdict.js';
 import { canClaim6, isIpv6Group } from './claim.js';
 import { dhcp6FromSlave, isDhcp6Reply, NOT_DHCP } from './dhcp.js';
 import { ndFromSlave, solicitationFromWire } from './nd.js';
@@ -71,10 +80,12 @@ export function ipv6FromWire(state: PortState, frame: DataView, at: number, leng
 	const nd = ndType(frame, ip);
 	if (nd === NEIGHBOUR_SOLICITATION) return solicitationFromWire(state, frame, at);
 	const sender = state.ipv6.find6(frame, ip + IPV6_SOURCE);
-	if (nd === NEIGHBOUR_ADVERTISEMENT && group && concernsSlave(state, frame, at)) return SLOW_FANOUT;
+	if (nd === NEIGHBOUR_ADVERTISEMENT && group && mayConcernSlave(state, frame, at)) return SLOW_FANOUT;
 	if (group || isIpv6Group(frame, ip + IPV6_DESTINATION)) return wireToGroup(state, frame, at, sender);
 	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
 	if (isDhcp6Reply(frame, ip) && isForSlave(state, frame, at, owner)) return SLOW_DHCP;
+	// Routers are heard, and some guests don't hear all that they say: the slow path sees to both.
+	if (nd === ROUTER_ADVERTISEMENT && isForSlave(state, frame, at, owner)) return SLOW_ROUTER;
 	return wireToOwner(state, frame, at, owner, sender);
 }
 
@@ -85,14 +96,15 @@ export function ipv6FromHost(state: PortState, frame: DataView, at: number, leng
 	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) {
 		return l2 ? SLOW_FANOUT : toMulticastSlave(state, DROP_NOT_ROUTED);
 	}
-	if (state.mode === MODE_L3S && ndType(frame, ip) === REDIRECT) return DROP_NOT_ROUTED;
+	const nd = ndType(frame, ip);
+	if (state.mode === MODE_L3S && nd === REDIRECT) return DROP_NOT_ROUTED;
 	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
-	return l2 && owner >= EDGE_SLAVES && isDhcp6Reply(frame, ip)
-		? SLOW_DHCP
-		: hostToOwner(state, frame, at, owner);
+	if (l2 && owner >= EDGE_SLAVES && isDhcp6Reply(frame, ip)) return SLOW_DHCP;
+	if (l2 && owner >= EDGE_SLAVES && nd === ROUTER_ADVERTISEMENT) return SLOW_ROUTER;
+	return hostToOwner(state, frame, at, owner);
 }
 
-/** With `vepa` what guests say to each other comes back, and leases among it are followed on the way in. */
+/** With `vepa` what guests say to each other comes back, and leases and routers among it are followed on the way in. */
 function isForSlave(state: PortState, frame: DataView, at: number, owner: number): boolean {
 	return (
 		state.mode === MODE_L2 &&
@@ -101,12 +113,9 @@ function isForSlave(state: PortState, frame: DataView, at: number, owner: number
 	);
 }
 
-/** In l3 and l3s, too, the slow path must hear of somebody else who says that he has a slave's address. */
-function concernsSlave(state: PortState, frame: DataView, at: number): boolean {
-	const target = at + ETHERNET_HEADER + IPV6_HEADER + ND_TARGET;
-	return (
-		state.mode !== MODE_L2 && state.ipv6.find6(frame, target) >= EDGE_SLAVES && !isOwnFrame(state, frame, at)
-	);
+/** In l3 and l3s, too, the slow path must hear of somebody else who says that he has what a slave has, or has claimed. */
+function mayConcernSlave(state: PortState, frame: DataView, at: number): boolean {
+	return state.mode !== MODE_L2 && state.slaveCount > 0 && !isOwnFrame(state, frame, at);
 }
 
 /** A guest without an address speaks from `::` also in MLD reports, which carry a router alert (RFC 3590). */

@@ -36,6 +36,7 @@ import {
 	SLOW_CLAIM,
 	SLOW_FANOUT,
 	SLOW_REFRESH,
+	SLOW_ROUTER,
 } from '../verdict.js';
 import { canClaim6, isIpv6Group } from './claim.js';
 import { answerToWire, slaveReach, wireToOwner, writeReceiver } from './owner.js';
@@ -84,7 +85,10 @@ export function ndFromSlave(
 	// What it advertises is noted, and goes no further.
 	if (state.mode !== MODE_L2) return type === NEIGHBOUR_ADVERTISEMENT ? SLOW_REFRESH : DROP_NOT_ROUTED;
 	if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
-	return toOwner(state, frame, at, edge, state.ipv6.find6(frame, ip + IPV6_DESTINATION), EDGE_HOST);
+	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
+	const toSlave = owner >= EDGE_SLAVES && slaveReach(state, edge, owner) === owner;
+	if (type === ROUTER_ADVERTISEMENT && toSlave) return SLOW_ROUTER;
+	return toOwner(state, frame, at, edge, owner, EDGE_HOST);
 }
 
 /** A solicitation from the wire goes to the slave that owns its target; the host answers for its own. */

@@ -6,11 +6,13 @@ import {
 	ETH_DESTINATION,
 	ETH_SOURCE,
 	ETH_TYPE,
+	ETHERNET_HEADER,
 	ETHERTYPE_ARP,
 	isGroupDestination,
 	macEquals,
 	writeMac,
 } from '../../wire/ethernet.js';
+import { IPV6_DESTINATION, IPV6_SOURCE } from '../../wire/ip.js';
 import { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA, MODE_L2, MODE_L3S, type PortState } from '../port-state.js';
 import { drop, EDGE_HOST, EDGE_SLAVES, EDGE_WIRE, IGNORE, SLOW_ANSWER, SLOW_FANOUT } from '../verdict.js';
 
@@ -109,4 +111,13 @@ export function hostToOwner(state: PortState, frame: DataView, at: number, owner
 	if (owner < EDGE_SLAVES) return DROP_UNKNOWN_DESTINATION;
 	writeReceiver(state, frame, at, owner);
 	return owner;
+}
+
+/** Where an IPv6 packet goes that the slow path has looked at: to the owner of its destination. */
+export function ipv6ToOwner(state: PortState, frame: DataView, at: number, ingress: number): number {
+	const ip = at + ETHERNET_HEADER;
+	const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
+	if (ingress === EDGE_HOST) return hostToOwner(state, frame, at, owner);
+	if (ingress >= EDGE_SLAVES) return slaveToOwner(state, frame, at, ingress, owner);
+	return wireToOwner(state, frame, at, owner, state.ipv6.find6(frame, ip + IPV6_SOURCE));
 }

@@ -1,15 +1,24 @@
 /**
  * Who owns which address, as it goes on in time: the book of who has what by which right, and what follows when
  * that changes. New addresses are probed for and announced, leases end, learned ones are asked after and forgotten,
- * and when another machine on the LAN turns out to use one, it is said, and a guest that had only just begun to
- * use it loses it again.
+ * and when another machine on the LAN turns out to use one, it is said. A guest that merely begins to use an address
+ * has it only when nobody has answered, and loses it again if somebody does so soon after.
  */
-import { AddressBook, type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
+import { AddressBook, type BookChange, type BookEntry, type Quota, TENTATIVE } from '../address-book.js';
 import { keyOf } from '../address-key.js';
 import type { TokenBuckets } from '../token-buckets.js';
-import { EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
+import { drop, EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
 import { Ageing } from './ageing.js';
 import { Announcer } from './announcer.js';
+
+const DROP_DUPLICATE = drop('duplicate-address');
+const DROP_TENTATIVE = drop('tentative');
+
+/**
+ * How a slave comes to want an address: its guest speaks from it, or asks whether somebody has it. Or it had it
+ * before, or nobody on the wire can have it: then nobody is asked.
+ */
+export type Manner = 'use' | 'detect' | 'have';
 
 /** As the bridge driver's ageing_time, ms. */
 export const DEFAULT_AGE_MS = 300_000;
@@ -22,6 +31,8 @@ export interface AddressesOptions {
 	/** Milliseconds since 1970; must not go back. */
 	now: () => number;
 	changed: (entry: BookEntry, change: BookChange) => void;
+	/** A slave has lost the address, or its claim. @param reason the verdict that drops what still waits to go on from there. */
+	gone: (address: string, reason: number) => void;
 	duplicate: (entry: BookEntry, mac: string) => void;
 	/** Nobody here can claim the address until then, milliseconds since 1970. */
 	foreign: (address: string, until: number) => void;
@@ -47,7 +58,10 @@ export class Addresses {
 		const { now, say, ask, quota } = options;
 		this.#options = options;
 		this.#now = now;
-		this.#announcer = new Announcer(say);
+		this.#announcer = new Announcer((address, step) => {
+			if (step === 'confirm') this.#book.confirm(address);
+			else say(address, step);
+		});
 		this.#ageing = new Ageing(DEFAULT_AGE_MS, ask, address => this.#book.release(address));
 		this.#book = new AddressBook((entry, change) => this.#changed(entry, change), quota);
 	}
@@ -57,19 +71,21 @@ export class Addresses {
 	}
 
 	/**
-	 * A slave uses an address that nobody owns.
-	 * @param detecting it only asks whether somebody else has it.
+	 * A slave wants an address that is not its own.
 	 * @param budget what a new address is taken from.
-	 * @returns GRANTED, or the verdict that drops its frame.
+	 * @returns GRANTED, TENTATIVE, or the verdict that drops its frame.
 	 */
-	claim(edge: number, address: string, detecting: boolean, budget?: TokenBuckets): number {
+	claim(edge: number, address: string, manner: Manner, budget?: TokenBuckets): number {
 		const isNew = this.#book.holderOf(address) === undefined;
-		const refusal = this.#book.claim(edge, address, keyOf(address).family, budget);
-		if (refusal !== GRANTED || !isNew) return refusal;
+		const tentative = manner !== 'have';
+		const answer = this.#book.claim(edge, address, keyOf(address).family, tentative, budget);
+		if (answer < 0 || !isNew) return answer;
 		// Who speaks is alive, whether or not we have been told yet.
 		this.#announcer.setLive(edge, true);
-		this.#announcer.taken(address, edge, this.#now(), detecting);
-		return GRANTED;
+		if (answer === TENTATIVE) this.#announcer.claimed(address, edge, this.#now(), manner === 'detect');
+		else this.#announcer.taken(address, edge, this.#now());
+		this.#due = 0;
+		return answer;
 	}
 
 	/** Gives a slave a static address. @returns who has it by a better right, or undefined. */
@@ -112,7 +128,7 @@ export class Addresses {
 	/** What the slave had learned, or been leased, in an earlier life of this port. */
 	restore(edge: number, address: string, expires: number | undefined): void {
 		if (expires !== undefined) this.lease(edge, address, expires);
-		else this.claim(edge, address, false);
+		else this.claim(edge, address, 'have');
 	}
 
 	setHost(addresses: readonly string[]): void {
@@ -142,8 +158,11 @@ export class Addresses {
 
 	/** The LAN must hear of every address anew: the master has another MAC, or its link was away. */
 	announceAll(): void {
-		for (const { address, edge } of this.#book.entries()) {
-			if (edge >= EDGE_SLAVES) this.#announcer.returned(address, edge, this.#now());
+		for (const { address, edge, tentative } of this.#book.entries()) {
+			if (edge < EDGE_SLAVES) continue;
+			// The question may not have been heard.
+			if (tentative) this.#announcer.claimed(address, edge, this.#now(), false);
+			else this.#announcer.returned(address, edge, this.#now());
 		}
 		this.#due = 0;
 	}
@@ -153,12 +172,12 @@ export class Addresses {
 		return this.#ageing.proven(address, this.#now());
 	}
 
-	/** Another machine says that a slave's address is its own. */
+	/** Another machine says that a slave's address, or one that a slave has claimed, is its own. */
 	contest(address: string, mac: string): void {
 		const entry = this.#book.holderOf(address);
 		if (!entry || entry.edge === EDGE_HOST) return;
 		const now = this.#now();
-		const isRecent = this.#announcer.forget(address);
+		const isRecent = this.#announcer.forget(address) || entry.tentative === true;
 		if (isRecent) this.#options.foreign(address, now + FOREIGN_MS);
 		if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) >= REPORT_MS) {
 			this.#reported.set(address, now);
@@ -186,14 +205,17 @@ export class Addresses {
 	}
 
 	#changed(entry: BookEntry, change: BookChange): void {
-		const { address, edge, origin } = entry;
+		const { address, edge, origin, tentative } = entry;
+		this.#due = 0;
 		if (change === 'removed') {
 			this.#announcer.forget(address);
 			this.#reported.delete(address);
+			this.#options.gone(address, this.#book.isForeign(address) ? DROP_DUPLICATE : DROP_TENTATIVE);
 		}
+		// Nobody has heard of it.
+		if (tentative) return;
 		if (change !== 'removed' && origin === 'learned') this.#ageing.learned(address, edge, this.#now());
 		else this.#ageing.removed(address);
-		this.#due = 0;
 		this.#options.changed(entry, change);
 	}
 }

@@ -2,14 +2,17 @@
  * Tells the LAN where addresses are, so that nobody goes on sending to where they were: when a guest comes to own
  * one, when its guest comes to life, and when the master's MAC changes or its link returns. What nobody has used
  * before is asked about first, and announced when nobody has answered: an announcement would take the address from
- * a machine that has it.
+ * a machine that has it. A guest's claim stands only then.
  *
  * Only for slaves with a guest behind them: what is announced for a TAP that nobody holds would be lost there.
  */
 import { EDGES_MAX } from '../verdict.js';
 
-/** What to say, and how long after the step before it, ms. */
-type Plan = readonly (readonly [after: number, say: 'probe' | 'announce'])[];
+/** `confirm`: nobody has answered, so the claim to it stands. */
+export type Step = 'probe' | 'confirm' | 'announce';
+
+/** What to do, and how long after the step before it, ms. */
+type Plan = readonly (readonly [after: number, step: Step])[];
 
 /** Twice, because a broadcast may be lost (RFC 5227, 2.3: two announcements, two seconds apart). */
 const ANNOUNCE: Plan = [
@@ -17,17 +20,39 @@ const ANNOUNCE: Plan = [
 	[2000, 'announce'],
 ];
 /**
- * A LAN answers a probe within milliseconds, a station that sleeps in power saving within two beacons of 100 ms;
- * asked twice, because a broadcast may be lost. RFC 5227 would take six seconds, and the guest has begun already.
+ * How long an answer may take, in two parts: the question is put twice, because a broadcast may be lost. A wired LAN
+ * answers within a millisecond or two. On Wi-Fi an access point keeps broadcasts back, while a station sleeps, until
+ * every second beacon (hostapd's dtim_period), and beacons are 102.4 ms apart: 205 ms, and the answer itself goes at
+ * once. RFC 5227 would take six seconds, and RFC 4862 one; but here a guest waits that has begun already. Whoever
+ * answers later than this still takes the address away.
  */
+const AGAIN_MS = 50;
+const ANSWER_MS = 200;
+/** It is its slave's by right, and is asked about only so that nobody is told what isn't so. */
 const PROBE: Plan = [
 	[0, 'probe'],
-	[50, 'probe'],
-	[200, 'announce'],
+	[AGAIN_MS, 'probe'],
+	[ANSWER_MS, 'announce'],
 	[2000, 'announce'],
 ];
-/** The guest itself is asking: DAD takes a second (RFC 4862, 5.1), IPv4's detection up to seven (RFC 5227, 1.1). */
-const AFTER_DETECTION: Plan = [[2000, 'announce']];
+const CLAIM: Plan = [
+	[0, 'probe'],
+	[AGAIN_MS, 'probe'],
+	[ANSWER_MS, 'confirm'],
+	[0, 'announce'],
+	[2000, 'announce'],
+];
+/**
+ * The guest itself has asked, and is still listening: DAD takes a second (RFC 4862, 5.1), IPv4's detection up to seven
+ * (RFC 5227, 1.1). The last question is for who began to look for the same address when the first ones had gone by:
+ * the card doesn't listen to an address's solicited-node group before the address is a slave's.
+ */
+const DETECTION: Plan = [
+	[AGAIN_MS, 'probe'],
+	[ANSWER_MS, 'confirm'],
+	[AGAIN_MS, 'probe'],
+	[2000, 'announce'],
+];
 
 /** Frames of one `tick`, and the pause after them: a thousand addresses must not be a burst that a switch drops. */
 const BURST = 64;
@@ -36,11 +61,11 @@ const PAUSE_MS = 10;
 export class Announcer {
 	readonly #live = new Uint8Array(EDGES_MAX);
 	readonly #pending = new Map<string, { edge: number; plan: Plan; step: number; due: number }>();
-	readonly #say: (address: string, what: 'probe' | 'announce') => void;
+	readonly #take: (address: string, step: Step) => void;
 
-	/** @param say puts one frame on the wire. */
-	constructor(say: (address: string, what: 'probe' | 'announce') => void) {
-		this.#say = say;
+	/** @param take takes a step: puts one frame on the wire, or takes note that nobody has answered. */
+	constructor(take: (address: string, step: Step) => void) {
+		this.#take = take;
 	}
 
 	isLive(edge: number): boolean {
@@ -53,9 +78,14 @@ export class Announcer {
 		for (const [address, pending] of this.#pending) if (pending.edge === edge) this.#pending.delete(address);
 	}
 
-	/** The slave uses the address from now on. @param detecting its guest is still finding out whether it may. */
-	taken(address: string, edge: number, now: number, detecting = false): void {
-		this.#plan(address, edge, detecting ? AFTER_DETECTION : PROBE, now);
+	/** The slave has the address from now on. */
+	taken(address: string, edge: number, now: number): void {
+		this.#plan(address, edge, PROBE, now);
+	}
+
+	/** The slave wants the address. @param detecting its guest has asked for it itself. */
+	claimed(address: string, edge: number, now: number, detecting: boolean): void {
+		this.#plan(address, edge, detecting ? DETECTION : CLAIM, now);
 	}
 
 	/** The slave's address, long its own, must be made known again. */
@@ -68,20 +98,19 @@ export class Announcer {
 		return this.#pending.delete(address);
 	}
 
-	/** Says what is due. @returns when something is again, or undefined. */
+	/** Does what is due. @returns when something is again, or undefined. */
 	tick(now: number): number | undefined {
 		let next: number | undefined;
 		let said = 0;
 		for (const [address, pending] of this.#pending) {
-			if (pending.due <= now && said < BURST) {
+			while (pending.due <= now && said < BURST) {
 				said++;
-				this.#say(address, (pending.plan[pending.step] as Plan[number])[1]);
-				const following = pending.plan[++pending.step];
-				if (following === undefined) {
-					this.#pending.delete(address);
-					continue;
-				}
-				pending.due = now + following[0];
+				this.#take(address, (pending.plan[pending.step] as Plan[number])[1]);
+				pending.due = now + (pending.plan[++pending.step]?.[0] ?? Number.POSITIVE_INFINITY);
+			}
+			if (pending.step === pending.plan.length) {
+				this.#pending.delete(address);
+				continue;
 			}
 			const due = Math.max(pending.due, said === BURST ? now + PAUSE_MS : 0);
 			if (next === undefined || due < next) next = due;

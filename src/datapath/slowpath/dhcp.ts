@@ -13,9 +13,9 @@ import {
 	isGroupDestination,
 	writeMac,
 } from '../../wire/ethernet.js';
-import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE, ipv4Payload } from '../../wire/ip.js';
+import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, ipv4Payload } from '../../wire/ip.js';
 import { isIpv6Group } from '../forward/claim.js';
-import { hostToOwner, slaveReach, slaveToOwner, wireToOwner, writeReceiver } from '../forward/owner.js';
+import { ipv6ToOwner, slaveReach, slaveToOwner, writeReceiver } from '../forward/owner.js';
 import type { Groups } from '../groups.js';
 import type { PortState } from '../port-state.js';
 import { COPY, type Region } from '../transmit.js';
@@ -178,17 +178,9 @@ export class Dhcp {
 			if (isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION)) return SLOW_FANOUT;
 		}
 		const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
-		const verdict = this.#deliver6(frame, at, ingress, owner);
+		const verdict = ipv6ToOwner(state, frame, at, ingress);
 		if (to === DHCP6_SERVER_PORT || verdict !== owner || owner < EDGE_SLAVES) return verdict;
 		const refusal = this.#dhcp6.reply(frame, at, owner, state.learns[owner] === 1, now);
 		return refusal === PASS ? verdict : refusal;
-	}
-
-	#deliver6(frame: DataView, at: number, ingress: number, owner: number): number {
-		const state = this.#state;
-		if (ingress === EDGE_HOST) return hostToOwner(state, frame, at, owner);
-		if (ingress >= EDGE_SLAVES) return slaveToOwner(state, frame, at, ingress, owner);
-		const sender = state.ipv6.find6(frame, at + ETHERNET_HEADER + IPV6_SOURCE);
-		return wireToOwner(state, frame, at, owner, sender);
 	}
 }

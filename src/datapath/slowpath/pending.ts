@@ -1,20 +1,25 @@
 /**
- * Frames that wait for their next hop's MAC, copied aside. Places are few, because a neighbour that exists answers
- * within milliseconds; a sender may hold no more of them than are free, so that one that knocks at every door of a
- * subnet leaves some for the others.
+ * Frames that wait for something to be known about an address, copied aside: for the MAC of their next hop, or for
+ * whether their own source is free. Places are few, because who exists answers within milliseconds; a sender may hold
+ * no more of them than are free, so that one that knocks at every door of a subnet, or tries every address of it,
+ * leaves some for the others.
  */
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import { type Region, regionOf } from '../transmit.js';
 import { EDGES_MAX } from '../verdict.js';
 
-/** Frames of all next hops together, and of one. */
-const PLACES = 64;
-const PLACES_PER_HOP = 16;
+/** Frames that wait for one address. */
+const PLACES_PER_ADDRESS = 16;
 /** Room for the longest frame, its virtio header in front: untouched memory costs nothing. */
 const PLACE_BYTES = 72 << 10;
-/** The kernel asks three times, a second apart (mcast_solicit, retrans_time_ms; arp(7)). */
-export const PATIENCE_MS = 3500;
+
+export interface PendingOptions {
+	/** Frames of all addresses together. */
+	places: number;
+	/** How long after the first frame for an address nobody waits for it any longer, ms. */
+	patience: number;
+}
 
 export interface Waiting {
 	at: number;
@@ -23,53 +28,66 @@ export interface Waiting {
 }
 
 export class Pending {
-	readonly #memory: Mapping = mapShared(PLACES * PLACE_BYTES);
-	readonly region: Region = regionOf(this.#memory);
-	readonly #free = Array.from({ length: PLACES }, (_, place) => place);
-	readonly #held = new Uint8Array(EDGES_MAX);
-	readonly #hops = new Map<string, { until: number; frames: Waiting[] }>();
+	/** Made when a frame has to wait for the first time. */
+	#memory: { mapping: Mapping; region: Region } | undefined;
+	readonly #bytes: number;
+	readonly #patience: number;
+	readonly #free: number[];
+	readonly #held = new Uint16Array(EDGES_MAX);
+	readonly #addresses = new Map<string, { until: number; frames: Waiting[] }>();
+
+	constructor({ places, patience }: PendingOptions) {
+		this.#bytes = places * PLACE_BYTES;
+		this.#patience = patience;
+		this.#free = Array.from({ length: places }, (_, place) => place);
+	}
+
+	/** Where frames that wait lie. */
+	get region(): Region {
+		return this.#use().region;
+	}
 
 	/**
-	 * Puts a frame aside. @param hop its next hop's address.
-	 * @returns false if there is no place; otherwise whether it is the first that waits for this hop.
+	 * Puts a frame aside. @param address what it waits for.
+	 * @returns false if there is no place; otherwise whether it is the first that waits for this address.
 	 */
 	park(
 		frame: DataView,
 		at: number,
 		length: number,
 		ingress: number,
-		hop: string,
+		address: string,
 		now: number,
 	): false | 'first' | 'more' {
-		const entry = this.#hops.get(hop);
+		const entry = this.#addresses.get(address);
 		const held = this.#held[ingress] as number;
-		if (held >= this.#free.length || (entry && entry.frames.length >= PLACES_PER_HOP)) return false;
+		if (held >= this.#free.length || (entry && entry.frames.length >= PLACES_PER_ADDRESS)) return false;
 		if (length + VNET_HEADER > PLACE_BYTES) return false;
 		const place = this.#free.pop() as number;
 		const to = place * PLACE_BYTES;
 		const bytes = new Uint8Array(frame.buffer, frame.byteOffset + at - VNET_HEADER, length + VNET_HEADER);
-		this.#memory.bytes.set(bytes, to);
+		this.#use().mapping.bytes.set(bytes, to);
 		this.#held[ingress] = held + 1;
 		const waiting = { at: to + VNET_HEADER, length, ingress };
 		if (entry) entry.frames.push(waiting);
-		else this.#hops.set(hop, { until: now + PATIENCE_MS, frames: [waiting] });
+		else this.#addresses.set(address, { until: now + this.#patience, frames: [waiting] });
 		return entry ? 'more' : 'first';
 	}
 
-	/** What waits for the hop waits no longer; each frame's place is to be given back. */
-	take(hop: string): Waiting[] {
-		const frames = this.#hops.get(hop)?.frames ?? [];
-		this.#hops.delete(hop);
+	/** What waits for the address waits no longer; each frame's place is to be given back. */
+	take(address: string): Waiting[] {
+		const frames = this.#addresses.get(address)?.frames ?? [];
+		this.#addresses.delete(address);
 		return frames;
 	}
 
 	/** What the slave's frames are that wait; each one's place is to be given back. */
 	takeFrom(edge: number): Waiting[] {
 		const taken: Waiting[] = [];
-		for (const [hop, entry] of this.#hops) {
+		for (const [address, entry] of this.#addresses) {
 			taken.push(...entry.frames.filter(({ ingress }) => ingress === edge));
 			entry.frames = entry.frames.filter(({ ingress }) => ingress !== edge);
-			if (entry.frames.length === 0) this.#hops.delete(hop);
+			if (entry.frames.length === 0) this.#addresses.delete(address);
 		}
 		return taken;
 	}
@@ -79,24 +97,32 @@ export class Pending {
 		this.#free.push(Math.floor(at / PLACE_BYTES));
 	}
 
-	/** Next hops that frames wait for. */
-	hops(): string[] {
-		return [...this.#hops.keys()];
+	/** What frames wait for. */
+	addresses(): string[] {
+		return [...this.#addresses.keys()];
 	}
 
-	/** Next hops that should have answered by now. */
+	/** What nobody waits for any longer. */
 	overdue(now: number): string[] {
-		return [...this.#hops].filter(([, { until }]) => until <= now).map(([hop]) => hop);
+		return [...this.#addresses].filter(([, { until }]) => until <= now).map(([address]) => address);
 	}
 
-	/** When the first of them should have, or undefined. */
+	/** When there is something of the kind, or undefined. */
 	nextDue(): number | undefined {
 		// In order of arrival, and all have the same patience.
-		for (const { until } of this.#hops.values()) return until;
+		for (const { until } of this.#addresses.values()) return until;
 		return undefined;
 	}
 
 	close(): void {
-		unmap(this.#memory);
+		if (this.#memory) unmap(this.#memory.mapping);
+	}
+
+	#use(): { mapping: Mapping; region: Region } {
+		if (!this.#memory) {
+			const mapping = mapShared(this.#bytes);
+			this.#memory = { mapping, region: regionOf(mapping) };
+		}
+		return this.#memory;
 	}
 }

@@ -5,20 +5,25 @@
 import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../../wire/ethernet.js';
 import { IPV4_DESTINATION, IPV6_DESTINATION } from '../../wire/ip.js';
 import { addressText } from '../address-key.js';
-import { type Counters, DROPS, STRIDE, WAITING } from '../counters.js';
+import type { Counters } from '../counters.js';
 import { forward } from '../forward/forward.js';
 import { mtuOf } from '../forward/route.js';
 import type { PortState } from '../port-state.js';
 import { COPY, type Region } from '../transmit.js';
 import { drop, EDGE_WIRE, isRefusal, refuse, SLOW_FRAGMENT, SLOW_REFUSE, SLOW_RESOLVE } from '../verdict.js';
 import { Fragmenter } from './fragment.js';
-import { Pending, type Waiting } from './pending.js';
 import { Refuser } from './refuse.js';
 import type { FrameSink } from './slowpath.js';
+import { WaitingRoom } from './waiting-room.js';
 
 const DROP_TOO_BIG = drop('too-big');
 const DROP_UNRESOLVED = drop('unresolved');
 const REFUSE_UNREACHABLE = refuse('unreachable');
+
+/** Frames that may wait for neighbours. */
+const PLACES = 64;
+/** The kernel asks three times, a second apart (mcast_solicit, retrans_time_ms; arp(7)). */
+export const PATIENCE_MS = 3500;
 
 export interface RoutedOptions {
 	state: PortState;
@@ -34,11 +39,12 @@ export interface RoutedOptions {
 export class Routed {
 	readonly #options: RoutedOptions;
 	readonly #refuser = new Refuser();
-	readonly #pending = new Pending();
+	readonly #waiting: WaitingRoom;
 	readonly #fragmenter = new Fragmenter();
 
 	constructor(options: RoutedOptions) {
 		this.#options = options;
+		this.#waiting = new WaitingRoom({ ...options, places: PLACES, patience: PATIENCE_MS });
 	}
 
 	/** @returns what came of it: a drop, SLOW_RESOLVE while it waits (and is counted as waiting), SLOW_FRAGMENT. Other verdicts as they are. */
@@ -50,39 +56,28 @@ export class Routed {
 
 	/** The next hop is known now, or is known not to answer. */
 	settle(hop: string, failed: boolean): void {
-		for (const waiting of this.#pending.take(hop)) {
-			this.#unpark(waiting);
-			if (failed) this.#lose(waiting);
-			else this.#options.again(this.#pending.region, waiting.at, waiting.length, waiting.ingress);
-			this.#options.sink.flush();
-			this.#pending.giveBack(waiting);
-		}
+		if (failed) this.#waiting.lose(hop, this.#unreachable);
+		else this.#waiting.release(hop);
 	}
 
 	/** Everything that waits is decided anew. */
 	settleAll(): void {
-		for (const hop of this.#pending.hops()) this.settle(hop, false);
+		this.#waiting.releaseAll();
 	}
 
 	/** The slave is gone, and nothing of it goes on. */
 	forget(edge: number): void {
-		for (const waiting of this.#pending.takeFrom(edge)) {
-			this.#unpark(waiting);
-			(this.#options.counters[edge * STRIDE + DROPS - DROP_UNRESOLVED] as number)++;
-			this.#pending.giveBack(waiting);
-		}
+		this.#waiting.forget(edge, DROP_UNRESOLVED);
 	}
 
 	/** Gives up what has waited too long. @returns milliseconds until there is something to give up again, or Infinity. */
 	tick(): number {
-		for (const hop of this.#pending.overdue(this.#options.now())) this.settle(hop, true);
-		const due = this.#pending.nextDue();
-		return due === undefined ? Number.POSITIVE_INFINITY : Math.max(0, due - this.#options.now() + 1);
+		return this.#waiting.tick(hop => this.settle(hop, true));
 	}
 
 	close(): void {
 		this.#refuser.close();
-		this.#pending.close();
+		this.#waiting.close();
 		this.#fragmenter.close();
 	}
 
@@ -98,23 +93,16 @@ export class Routed {
 	}
 
 	#park(frame: DataView, at: number, length: number, ingress: number): number {
-		const { counters, now, resolve, state } = this.#options;
+		const { resolve, state } = this.#options;
 		const hop = nextHop(state, frame, at);
-		const parked = this.#pending.park(frame, at, length, ingress, hop, now());
+		const parked = this.#waiting.park(frame, at, length, ingress, hop);
 		if (parked === false) return DROP_UNRESOLVED;
-		(counters[ingress * STRIDE + WAITING] as number)++;
 		if (parked === 'first') resolve(hop);
 		return SLOW_RESOLVE;
 	}
 
-	#unpark({ ingress }: Waiting): void {
-		(this.#options.counters[ingress * STRIDE + WAITING] as number)--;
-	}
-
-	#lose({ at, ingress }: Waiting): void {
-		const verdict = this.#refuse(REFUSE_UNREACHABLE, this.#pending.region.frame, at, ingress);
-		(this.#options.counters[ingress * STRIDE + DROPS - verdict] as number)++;
-	}
+	readonly #unreachable = (frame: DataView, at: number, ingress: number): number =>
+		this.#refuse(REFUSE_UNREACHABLE, frame, at, ingress);
 
 	#fragment(frame: DataView, at: number, length: number, ingress: number): number {
 		const { state, sink } = this.#options;

@@ -1,9 +1,10 @@
 /**
  * Theory of operation. The slow path is handed the frames that need thought, one at a time:
  *
- *   claim    the source is nobody's: the address book decides, and if the slave owns it now, decide again
+ *   claim    the source is nobody's: the frame waits until it is known whether the slave may have it (claims.ts)
  *   dhcp     requests are checked, replies go to whose they are and make leases (dhcp.ts)
  *   answer   ARP and ND for the host's addresses, in the host's place
+ *   router   a router's advertisement to one guest is heard as those to all are, and delivered
  *   route    in mode l3, what can't be routed at once: refused, waiting for a neighbour, to be cut (routed.ts)
  *   fan out  a copy for each edge on this machine that gets one, then, rewritten, one for the wire
  *
@@ -13,19 +14,24 @@
  * thread.ts gives it those, and tests give it others.
  */
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
-import { ETHERNET_HEADER, isGroupDestination, macEquals } from '../../wire/ethernet.js';
+import {
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_ARP,
+	isGroupDestination,
+	macEquals,
+} from '../../wire/ethernet.js';
 import { ARP_SENDER_MAC, isLinkLocal6 } from '../../wire/ip.js';
-import { type BookChange, type BookEntry, GRANTED, type Quota } from '../address-book.js';
+import type { BookChange, BookEntry, Quota } from '../address-book.js';
 import { addressText, keyOf, linkLocalText } from '../address-key.js';
 import { type Counters, DROPS, IGNORED, IGNORED_BYTES, REPLICATED, STRIDE } from '../counters.js';
 import { conflictReceiver } from '../forward/arp.js';
-import { claimedAddress } from '../forward/claim.js';
 import { forward } from '../forward/forward.js';
+import { ipv6ToOwner } from '../forward/owner.js';
 import type { Command, Report, StateChange } from '../messages.js';
 import { MODE_L2, type PortState } from '../port-state.js';
 import { COPY, type Region, regionOf } from '../transmit.js';
 import {
-	drop,
 	EDGE_SLAVES,
 	EDGE_WIRE,
 	EDGES_MAX,
@@ -37,21 +43,21 @@ import {
 	SLOW_FANOUT,
 	SLOW_REFRESH,
 	SLOW_RESOLVE,
+	SLOW_ROUTER,
 } from '../verdict.js';
 import { Addresses } from './addresses.js';
 import { writeAnswer } from './answer.js';
-import { Claimable, type Heard } from './claimable.js';
+import type { Heard } from './claimable.js';
+import { Claims } from './claims.js';
 import { Dhcp } from './dhcp.js';
 import { fanout, leavesForWire } from './fanout.js';
 import { GroupKeeper } from './group-keeper.js';
 import { writeGroupMac } from './group-mac.js';
-import { advertisedMac, advertisedTarget, macAt, provenAddress, senderOf, sourceAddress } from './heard.js';
+import { advertisedMac, advertisedTarget, macAt, provenAddress, senderOf } from './heard.js';
 import { writeAnnouncement, writeProbe } from './neighbour-frames.js';
 import { rewriteForWire } from './rewrite.js';
 import { Routed } from './routed.js';
 import { clearAutonomous, isRouterAdvertisement } from './router-advertisement.js';
-
-const DROP_IP_SPOOF = drop('ip-spoof');
 
 /** Where frames leave: a TransmitBatch, or what stands in for one. */
 export interface FrameSink {
@@ -89,7 +95,7 @@ export class SlowPath {
 	readonly #dhcp: Dhcp;
 	readonly #keeper: GroupKeeper;
 	readonly #routed: Routed;
-	readonly #claimable = new Claimable();
+	readonly #claims: Claims;
 	readonly #receivers = new Uint16Array(EDGES_MAX);
 
 	constructor(options: SlowPathOptions) {
@@ -98,20 +104,24 @@ export class SlowPath {
 		this.#counters = options.counters;
 		this.#sink = options.sink;
 		const { state, counters, sink, now, report, quota } = options;
+		const again = (region: Region, at: number, length: number, ingress: number): void => {
+			this.handle(region, at, length, ingress);
+		};
 		this.#routed = new Routed({
-			...{ state, counters, sink, now },
+			...{ state, counters, sink, now, again },
 			resolve: address => report({ kind: 'resolve', address }),
-			again: (region, at, length, ingress) => this.handle(region, at, length, ingress),
 		});
 		this.#addresses = new Addresses({
 			now,
 			changed: (entry, change) => this.#addressChanged(entry, change),
+			gone: (address, reason) => this.#claims.gone(address, reason),
 			duplicate: ({ edge, address }, mac) => report({ kind: 'duplicate', edge, address, mac }),
 			foreign: (address, until) => report({ kind: 'foreign', address, until }),
 			say: (address, what) => this.#say(address, what),
 			ask: (address, edge) => this.#ask(address, edge),
 			...(quota === undefined ? {} : { quota }),
 		});
+		this.#claims = new Claims({ ...{ state, counters, sink, now, again }, addresses: this.#addresses });
 		this.#keeper = new GroupKeeper(options);
 		this.#dhcp = new Dhcp({ ...options, leases: this.#addresses, groups: this.#keeper.groups });
 	}
@@ -124,18 +134,15 @@ export class SlowPath {
 		const { frame } = region;
 		this.#state.limits.clock.expire();
 		let verdict = forward(this.#state, frame, at, length, ingress);
-		// An advertisement claims its target after its source.
-		for (let claims = 0; verdict === SLOW_CLAIM && claims < 2; claims++) {
-			const refusal = this.#claim(frame, at, ingress);
-			verdict = refusal === GRANTED ? forward(this.#state, frame, at, length, ingress) : refusal;
-		}
-		if (verdict === SLOW_CLAIM) verdict = DROP_IP_SPOOF;
+		if (verdict === SLOW_CLAIM) verdict = this.#claims.handle(region, at, length, ingress);
 		if (verdict === SLOW_DHCP) verdict = this.#dhcp.handle(frame, at, length, ingress);
+		if (verdict === SLOW_ROUTER) verdict = this.#advertiseTo(frame, at, ingress);
 		verdict = this.#routed.handle(verdict, region, at, length, ingress);
-		if (verdict === SLOW_RESOLVE) return verdict;
+		if (verdict === SLOW_CLAIM || verdict === SLOW_RESOLVE) return verdict;
 		const entry = ingress * STRIDE;
-		// What none of the slaves wants is the business of whoever sent it, and of the host.
+		// What none of the slaves wants is the business of whoever sent it, and of the host; so is what the host asked.
 		if (verdict === SLOW_FANOUT && !this.#fanOut(region, at, length, ingress)) verdict = IGNORE;
+		if (verdict === SLOW_CONFLICT && !this.#conflict(region, at, length)) verdict = IGNORE;
 		// The master's MAC, or the last slave, may have gone since the forwarder decided.
 		if (verdict === IGNORE) {
 			(this.#counters[entry + IGNORED] as number)++;
@@ -146,7 +153,6 @@ export class SlowPath {
 			(this.#counters[entry + REPLICATED] as number)++;
 			if (verdict === SLOW_ANSWER) this.#answer(frame, at, ingress);
 			else if (verdict === SLOW_REFRESH) this.#addresses.proven(provenAddress(frame, at));
-			else if (verdict === SLOW_CONFLICT) this.#conflict(region, at, length);
 		}
 		return verdict;
 	}
@@ -168,6 +174,9 @@ export class SlowPath {
 			case 'restore':
 				this.#addresses.restore(command.edge, command.address, command.expires);
 				return undefined;
+			case 'ready':
+				this.#claims.ready(command.address);
+				return undefined;
 			case 'host-addresses':
 				this.#keeper.setHostAddresses(command.addresses);
 				this.#addresses.setHost(command.addresses);
@@ -179,10 +188,10 @@ export class SlowPath {
 				this.#addresses.setForeign(command.address, command.until);
 				return undefined;
 			case 'routers-heard':
-				this.#claimable.setHeard(command.heard);
+				this.#claims.claimable.setHeard(command.heard);
 				return undefined;
 			case 'prefixes':
-				this.#claimable.setPrefixes(command.prefixes);
+				this.#claims.claimable.setPrefixes(command.prefixes);
 				return undefined;
 			case 'live':
 				this.#addresses.setLive(command.edge, command.live);
@@ -212,13 +221,14 @@ export class SlowPath {
 		// Beyond l2 there are no groups to ask for.
 		const asks =
 			this.#state.mode === MODE_L2 ? Math.max(0, this.#keeper.tick(now) - now) : Number.POSITIVE_INFINITY;
-		return Math.min(this.#addresses.tick(), this.#routed.tick(), asks);
+		return Math.min(this.#addresses.tick(), this.#claims.tick(), this.#routed.tick(), asks);
 	}
 
 	close(): void {
 		this.#keeper.dispose();
 		unmap(this.#memory);
 		this.#dhcp.close();
+		this.#claims.close();
 		this.#routed.close();
 	}
 
@@ -249,29 +259,20 @@ export class SlowPath {
 			this.#addresses.announceAll();
 	}
 
-	/** @returns GRANTED, or the verdict that drops the frame. */
-	#claim(frame: DataView, at: number, ingress: number): number {
-		const address = claimedAddress(this.#state, frame, at, ingress);
-		const family = frame.getUint8(at + 12) === 0x86 ? 6 : 4;
-		const refusal = this.#claimable.refusal(
-			this.#state,
-			frame,
-			address,
-			family,
-			ingress,
-			this.#options.now(),
-		);
-		if (refusal !== GRANTED) return refusal;
-		const detecting = address !== sourceAddress(frame, at);
-		const budget = this.#state.limits.learn;
-		return this.#addresses.claim(ingress, addressText(frame, address, family), detecting, budget);
+	/** A router speaks to one slave. @returns where that goes, without what this slave may not hear. */
+	#advertiseTo(frame: DataView, at: number, ingress: number): number {
+		if (ingress === EDGE_WIRE) this.#hearRouter(frame, at);
+		const verdict = ipv6ToOwner(this.#state, frame, at, ingress);
+		if (verdict >= EDGE_SLAVES && this.#state.learns[verdict] !== 1) clearAutonomous(frame, at);
+		return verdict;
 	}
 
 	#hearRouter(frame: DataView, at: number): void {
 		const now = this.#options.now();
-		const before = JSON.stringify(roughly(this.#claimable.heard));
-		this.#claimable.advertised(frame, at, now);
-		const { heard } = this.#claimable;
+		const { claimable } = this.#claims;
+		const before = JSON.stringify(roughly(claimable.heard));
+		claimable.advertised(frame, at, now);
+		const { heard } = claimable;
 		// A router says the same every few seconds, and a hostile one as often as it can.
 		if (JSON.stringify(roughly(heard)) !== before) this.#options.report({ kind: 'routers-heard', heard });
 	}
@@ -281,20 +282,24 @@ export class SlowPath {
 		this.#send(length, ingress);
 	}
 
-	/** Somebody on the LAN uses a slave's address: it is noted, and the slave hears of it as from any other machine. */
-	#conflict(region: Region, at: number, length: number): void {
+	/**
+	 * Somebody on the LAN uses an address that a slave has, or has claimed: it is noted, and the slave hears of it as
+	 * from any other machine. @returns false if no slave has to do with the address.
+	 */
+	#conflict(region: Region, at: number, length: number): boolean {
 		const { frame } = region;
-		const arp = at + ETHERNET_HEADER;
 		const address = senderOf(frame, at);
-		const edge = conflictReceiver(this.#state, frame, at);
-		if (edge !== EDGE_WIRE && this.#state.mode === MODE_L2) this.#sink.add(region, at, length, edge, COPY);
+		const claimant = this.#addresses.holderOf(address)?.edge ?? EDGE_WIRE;
+		if (claimant < EDGE_SLAVES) return false;
+		const edge = conflictReceiver(this.#state, frame, at, claimant);
+		if (this.#state.mode === MODE_L2) this.#sink.add(region, at, length, edge, COPY);
 		this.#sink.flush();
-		this.#addresses.contest(address, macAt(frame, arp + ARP_SENDER_MAC));
+		this.#addresses.contest(address, macAt(frame, at + ETHERNET_HEADER + ARP_SENDER_MAC));
+		return true;
 	}
 
-	/** An advertisement from the wire: of a slave's address, by another machine? */
-	#advertised(address: string, frame: DataView, at: number): void {
-		const mac = advertisedMac(frame, at);
+	/** Somebody on the wire says that he has the address: is it a slave's? @param mac offset of the MAC that he gives. */
+	#announced(address: string, frame: DataView, mac: number): void {
 		if (macEquals(frame, mac, this.#state.masterHigh, this.#state.masterLow)) return;
 		this.#addresses.contest(address, macAt(frame, mac));
 	}
@@ -326,8 +331,10 @@ export class SlowPath {
 			const address = addressText(frame, target, 6);
 			// It was asked by us, and answers everybody only because the question named nobody.
 			if (ingress >= EDGE_SLAVES && this.#addresses.proven(address)) return true;
-			if (ingress === EDGE_WIRE) this.#advertised(address, frame, at);
+			if (ingress === EDGE_WIRE) this.#announced(address, frame, advertisedMac(frame, at));
 		}
+		if (ingress === EDGE_WIRE && frame.getUint16(at + ETH_TYPE) === ETHERTYPE_ARP)
+			this.#announced(senderOf(frame, at), frame, at + ETHERNET_HEADER + ARP_SENDER_MAC);
 		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
 		const report = ingress >= EDGE_SLAVES && this.#keeper.hear(frame, at, ingress);
 		const count = fanout(this.#state, this.#keeper.groups, report, frame, at, ingress, this.#receivers);

@@ -155,6 +155,11 @@ export const dropTexts: Record<DropReason, DropText> = {
 			'its source is no address of the LAN that the master is on, so that nobody can claim it by using it',
 		remedy: "If it is the guest's: ipvtap set NAME --ip +ADDRESS.",
 	},
+	tentative: {
+		means:
+			'it is not known yet whether somebody on the LAN has its source, and more of them wait for that than may; or the claim came to nothing',
+		remedy: 'Nothing, if it happens once; else give the guest the address: ipvtap set NAME --ip +ADDRESS.',
+	},
 	'not-routed': {
 		means: 'it is for a group, or a broadcast address, and in l3 and l3s only unicast crosses',
 		remedy: 'For one slave: ipvtap set MASTER --multicast-slave NAME; for all: --mode l2.',

@@ -146,6 +146,7 @@ function claimSteps(
 ): Step[] {
 	if (first !== SLOW_CLAIM) return [];
 	const changes = reports.flatMap(report => (report.kind === 'address' ? [report] : []));
+	const taken = changes.some(({ change }) => change === 'added');
 	const steps = changes
 		.filter(({ edge }) => edge === from)
 		.map(
@@ -158,7 +159,14 @@ function claimSteps(
 						}
 					: { step: 'claim', result: 'granted', why: `${address} is its own from now on` },
 		);
-	if (final < 0 && !changes.some(({ change }) => change === 'added')) {
+	if (final === SLOW_CLAIM || (final === EDGE_WIRE && !taken)) {
+		const why =
+			final === SLOW_CLAIM
+				? 'the LAN is asked whether somebody has it; if nobody answers within a quarter of a second, it is its own, and the frame goes on'
+				: 'the frame itself asks the LAN whether somebody has it; if nobody answers within a quarter of a second, it is its own';
+		steps.push({ step: 'claim', result: 'tentative', why });
+	}
+	if (final < 0 && !taken) {
 		const reason = dropReasons[-final] as DropReason;
 		steps.push({ step: 'claim', result: 'refused', why: dropTexts[reason]?.means ?? reason });
 	}

@@ -17,6 +17,7 @@ import {
 	SLOW_REFRESH,
 	SLOW_REFUSE,
 	SLOW_RESOLVE,
+	SLOW_ROUTER,
 	verdictName,
 } from '../verdict.js';
 import { type DropText, dropTexts } from './drop-text.js';
@@ -58,7 +59,7 @@ const reasons = new Map([
 	[IGNORE, "the host's own business: its stack has it, as if there were no ipvtap"],
 	[SLOW_FANOUT, 'copied to everybody who gets one'],
 	[SLOW_ANSWER, "answered by ipvtap in the host's name"],
-	[SLOW_CLAIM, 'a claim that led to nothing'],
+	[SLOW_CLAIM, 'kept until it is known whether somebody on the LAN has the address'],
 	[SLOW_DHCP, 'passed on to the servers, with the MAC inside rewritten'],
 	[SLOW_REFRESH, 'taken note of: the guest still has the address'],
 	[SLOW_RESOLVE, "kept until the next hop's MAC is known"],
@@ -69,10 +70,11 @@ const reasons = new Map([
 const slowReasons = new Map([
 	[SLOW_FANOUT, 'multicast or broadcast: copies for whoever gets one'],
 	[SLOW_ANSWER, "a question for the host's MAC, which ipvtap answers"],
-	[SLOW_CLAIM, 'a claim to an address: the address book decides'],
+	[SLOW_CLAIM, 'a claim to an address: the address book decides, and the LAN is asked'],
 	[SLOW_DHCP, 'DHCP: the MAC inside is rewritten, and replies go by transaction'],
 	[SLOW_REFRESH, "an answer to ipvtap's own question whether the address is in use"],
 	[SLOW_RESOLVE, "the next hop's MAC isn't known"],
 	[SLOW_FRAGMENT, 'it is longer than fits, and may be cut'],
-	[SLOW_CONFLICT, 'somebody else speaks for an address of a slave'],
+	[SLOW_CONFLICT, 'somebody else speaks for an address that a slave has, or may have claimed'],
+	[SLOW_ROUTER, 'a router speaks to one slave: what it says is heard, and delivered'],
 ]);

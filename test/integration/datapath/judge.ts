@@ -121,6 +121,11 @@ export class JudgedPort {
 		for (const end of this.#ends.values()) end.drain();
 		const taken = this.#end(one.from).trySend(one.frame, longFrameHeader(one.frame)) === 'sent';
 		const markers = this.#flush(one.from);
+		if (one.verdict === 'claim') {
+			// It waits for whoever may have the address, and leaves when nobody has answered.
+			await this.#counters();
+			markers.push(...this.#flush(one.from));
+		}
 		const out = [...this.#ends].flatMap(([to, end]) =>
 			end
 				.drain()

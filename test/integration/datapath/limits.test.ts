@@ -173,7 +173,8 @@ test.serial(
 		const { stats } = await site.product.json<Slave>('show', 'claimant');
 		const seconds = (performance.now() - started) / 1000;
 		t.log(stats.drops);
-		t.is(Object.keys(stats.drops).join(), 'learn-budget');
+		// What was said from those that have given way while they were asked about is lost.
+		t.deepEqual(Object.keys(stats.drops).sort(), ['learn-budget', 'tentative']);
 		t.true(100 - stats.drops['learn-budget']! >= 8);
 		t.true(100 - stats.drops['learn-budget']! <= 9 + seconds);
 		first.end.close();

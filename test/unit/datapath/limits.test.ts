@@ -34,12 +34,12 @@ test('addresses beyond the budget are refused under their own reason, until time
 	t.teardown(() => port.close());
 	t.deepEqual(
 		[1, 2, 3].map(last => claim(port, last)),
-		Array(3).fill('wire'),
+		Array(3).fill('slow: claim'),
 	);
 	t.is(claim(port, 4), 'drop: learn-budget');
-	t.is(claim(port, 3), 'wire', 'what it has costs nothing');
+	t.is(claim(port, 3), 'slow: claim', 'what it has costs nothing');
 	port.now += 1000;
-	t.is(claim(port, 4), 'wire');
+	t.is(claim(port, 4), 'slow: claim');
 	t.is(claim(port, 5), 'drop: learn-budget');
 });
 
@@ -48,7 +48,7 @@ test('a claim that is refused for another reason takes nothing from the budget',
 	t.teardown(() => port.close());
 	port.command({ kind: 'gateways', addresses: ['198.51.100.9'] });
 	for (let count = 0; count < 5; count++) t.is(claim(port, 9), 'drop: gateway-address');
-	t.is(claim(port, 1), 'wire');
+	t.is(claim(port, 1), 'slow: claim');
 	t.is(claim(port, 2), 'drop: learn-budget');
 	t.is(claim(port, 9), 'drop: gateway-address');
 });
@@ -56,7 +56,7 @@ test('a claim that is refused for another reason takes nothing from the budget',
 test('without a limit nothing is refused, and a slave that goes takes its limits along', t => {
 	const port = portWith();
 	t.teardown(() => port.close());
-	for (let last = 1; last < 250; last++) t.is(claim(port, last), 'wire');
+	for (let last = 1; last < 250; last++) t.is(claim(port, last), 'slow: claim');
 	const state = new PortState(1);
 	state.addSlave(7, '52:54:00:00:00:07', true);
 	const bucket = { rate: 1, burst: 1 };

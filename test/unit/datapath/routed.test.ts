@@ -3,7 +3,7 @@ import test from 'ava';
 import { readEdge } from '../../../src/datapath/counters.js';
 import { forward } from '../../../src/datapath/forward/forward.js';
 import { ErrorLimit } from '../../../src/datapath/slowpath/error-limit.js';
-import { PATIENCE_MS } from '../../../src/datapath/slowpath/pending.js';
+import { PATIENCE_MS } from '../../../src/datapath/slowpath/routed.js';
 import { verdictName } from '../../../src/datapath/verdict.js';
 import { complaint4, onward, pieces } from '../../cases/routed.js';
 import { packet4, packet6 } from '../../cases/traffic.js';
