@@ -75,7 +75,8 @@ INLINE int slave_arp(struct context *it)
 
 	if (!target || target->ifindex == ifindex) return arp_to_wire(it);
 	int verdict = reach(it, target);
-	if (verdict == EDGE_HOST && arp->operation == ARP_REQUEST) return answer_arp(it);
+	bool answers = verdict == EDGE_HOST || (probe && verdict >= EDGE_SLAVES);
+	if (answers && arp->operation == ARP_REQUEST) return answer_arp(it);
 	if (verdict == EDGE_WIRE) return arp_to_wire(it);
 	return verdict >= EDGE_HOST ? deliver(it, target) : verdict;
 }

@@ -100,13 +100,13 @@ export const arpCases: Case[] = [
 	dropped('request for a host that is not there', 'vm1', arpRequest(vm1, host.ipv4), 'unknown-destination', {
 		noHost: true,
 	}),
-	delivered(
-		"a probe for another guest's address: its owner defends it",
-		'vm3',
-		arpProbe(vm3, vm1.ipv4),
-		'vm1',
-		arpProbe(vm3, vm1.ipv4),
-	),
+	{
+		name: "a probe for another guest's address is answered in its place: it is taken",
+		from: 'vm3',
+		frame: arpProbe(vm3, vm1.ipv4),
+		verdict: 'answer',
+		out: [{ to: 'vm3', frame: arpReply({ ...vm1, mac: MASTER }, { ...vm3, ipv4: '0.0.0.0' }) }],
+	},
 	delivered(
 		"a probe for one's own address",
 		'vm1',

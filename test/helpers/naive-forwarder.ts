@@ -276,7 +276,7 @@ export class NaiveForwarder {
 		const reached = owner === slave.edge ? WIRE : this.#reach(slave, owner);
 		if (typeof reached === 'object') return reached;
 		if (reached === WIRE) return { to: WIRE, frame: this.#arpOutwards(frame) };
-		if (reached === HOST && packet.operation === 1) return 'answer';
+		if (packet.operation === 1 && (reached === HOST || probe)) return 'answer';
 		return this.#deliver(reached, frame);
 	}
 

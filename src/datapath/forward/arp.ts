@@ -66,7 +66,9 @@ export function arpFromSlave(
 	}
 	if (targetOwner === EDGE_WIRE || targetOwner === edge) return toWire(state, frame, at);
 	const reach = slaveReach(state, edge, targetOwner);
-	if (reach === EDGE_HOST && operation === ARP_REQUEST) return SLOW_ANSWER;
+	// The owner's own answer to a probe would have nobody as its target, and so reach nobody here.
+	if (operation === ARP_REQUEST && (reach === EDGE_HOST || (probe && reach >= EDGE_SLAVES)))
+		return SLOW_ANSWER;
 	if (reach === EDGE_WIRE) return toWire(state, frame, at);
 	if (reach >= EDGE_HOST) writeReceiver(state, frame, at, reach);
 	return reach;

@@ -23,7 +23,8 @@ for (const offload of ['none', 'tc-bpf'])
 			t.is(rc, 0, `${address} to ${ping.at(-1)}`);
 		}
 		const { drops, queued } = await place.product.stats('vm1');
-		t.deepEqual([drops, queued], [{}, 0]);
+		const lost = Object.keys(drops).filter(reason => reason === 'tentative' || reason.includes('spoof'));
+		t.deepEqual([lost, queued], [[], 0]);
 		await place.onlyTheMaster(t);
 	});
 
