@@ -110,6 +110,10 @@ const resolution: Difference[] = [
 			from === 'wire' && verdict === 'conflict' && role === 'guest' && by === 'ours',
 	},
 	{
+		why: 'A guest that may not choose its addresses is not invited to, neither by what a router says to all nor by what it says to that guest.',
+		explains: ({ role }, { from, verdict }) => from === 'wire' && verdict === 'router' && role === 'guest',
+	},
+	{
 		why: 'What ipvtap asks to see whether a guest still has its address, the guest answers to ipvtap.',
 		explains: ({ role, by }, { verdict }) => verdict === 'refresh' && role === 'host' && by === 'kernel',
 	},

@@ -4,6 +4,7 @@ import type { Place } from '../../cases/case.js';
 import {
 	advertise,
 	announcement,
+	arpProbe,
 	arpReply,
 	arpRequest,
 	packet4,
@@ -21,6 +22,7 @@ import {
 	padded,
 	patched,
 	raw,
+	routerAdvertisement,
 	sourceLinkLayer,
 	targetLinkLayer,
 	tcp,
@@ -48,6 +50,23 @@ export const corners: readonly Corner[] = [
 		name: 'an answer from nobody to everybody',
 		from: 'wire',
 		frame: arpReply(nobody, laptop, { destination: BROADCAST }),
+	},
+	{
+		name: 'an answer to nobody, to everybody',
+		from: 'wire',
+		frame: arpReply(laptop, nobody, { destination: BROADCAST }),
+	},
+	{
+		name: 'an answer to nobody, where nobody is',
+		from: 'wire',
+		frame: arpReply(laptop, nobody, toMaster),
+		empty: true,
+	},
+	{ name: 'a probe that may not reach', from: 'vm2', frame: arpProbe(vm2, vm1.ipv4), flag: 'private' },
+	{
+		name: 'a router speaks to the host',
+		from: 'wire',
+		frame: packet6(gateway, host, toMaster, routerAdvertisement(), { hopLimit: 255 }),
 	},
 	{
 		name: 'another protocol from another MAC',
