@@ -115,6 +115,8 @@ export interface Master {
 	offload: string;
 	/** How the offload is attached, or why there is none though one was asked for. */
 	offloadDetail?: string;
+	/** What the NIC could do in the kernel's place (`ethtool -k`); absent while there is no device. ipvtap uses none of it. */
+	nic?: NicFeatures;
 	/** Seconds that a learned address is believed in without a sign of its guest. */
 	ageing: number;
 	/** Name of the host slave's device, or null with `--no-host`. */
@@ -127,6 +129,16 @@ export interface Master {
 	problem?: string;
 	/** What works all the same, but somebody should know; in the answer to `up`, also of its opening. */
 	warnings?: string[];
+}
+
+/** `unavailable`: off, and its driver has no way to switch it on. */
+export type NicFeature = 'on' | 'off' | 'unavailable';
+
+export interface NicFeatures {
+	/** Rules of tc(8) in the NIC. */
+	hwTcOffload: NicFeature;
+	/** Frames sorted by MAC in the NIC, for macvlan. */
+	l2FwdOffload: NicFeature;
 }
 
 export interface Listing {

@@ -1,11 +1,22 @@
 /** Masters and slaves as `--json` and the API show them: the registry's wishes with what the kernel says. */
 import { slaveArguments } from '../../qemu/netdev.js';
 import { vhostAvailable } from '../../qemu/vhost.js';
+import { deviceFeatures } from '../sys/ethtool.js';
+import { SysError } from '../sys/libc.js';
 import { IFF_LOWER_UP } from '../sys/netlink/link.js';
 import { familyOf } from './addresses.js';
 import type { Estate } from './estate.js';
 import { effectiveLimits } from './limits.js';
-import type { AddressEntry, Domain, Listing, Master, Slave, SlaveStats, Statistics } from './model.js';
+import type {
+	AddressEntry,
+	Domain,
+	Listing,
+	Master,
+	NicFeatures,
+	Slave,
+	SlaveStats,
+	Statistics,
+} from './model.js';
 import type { DomainRecord, MasterRecord, Registry, SlaveRecord } from './registry.js';
 import { canOpen } from './users.js';
 
@@ -13,6 +24,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 	const open = estate.port(record.name);
 	const problem = estate.problems.get(record.name);
 	const warnings = open?.port.warnings ?? [];
+	const nic = open && nicFeatures(open.link.name);
 	return {
 		name: record.name,
 		ifindex: open?.link.ifindex ?? 0,
@@ -23,6 +35,7 @@ export function viewMaster(registry: Registry, estate: Estate, record: MasterRec
 		flag: record.flag,
 		offload: open?.port.offload.name ?? 'none',
 		...(open?.port.offload.detail === undefined ? {} : { offloadDetail: open.port.offload.detail }),
+		...(nic === undefined ? {} : { nic }),
 		ageing: record.ageing,
 		host: open?.port.hostInterface ?? null,
 		...(record.multicastSlave === undefined ? {} : { multicastSlave: record.multicastSlave }),
@@ -106,6 +119,20 @@ export function viewStatistics(registry: Registry, estate: Estate): Statistics {
 
 function given(address: string): AddressEntry {
 	return { address, family: familyOf(address), origin: 'static' };
+}
+
+/** Undefined for a device that has gone, or been renamed, this moment. */
+function nicFeatures(ifname: string): NicFeatures | undefined {
+	try {
+		const features = deviceFeatures(ifname);
+		return {
+			hwTcOffload: features.get('hw-tc-offload') ?? 'unavailable',
+			l2FwdOffload: features.get('l2-fwd-offload') ?? 'unavailable',
+		};
+	} catch (error) {
+		if (error instanceof SysError) return undefined;
+		throw error;
+	}
 }
 
 function noStats(): SlaveStats {

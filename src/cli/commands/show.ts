@@ -65,6 +65,7 @@ function masterText(master: Master): string {
 		['mode', master.mode],
 		['flag', master.flag],
 		['offload', master.offload + (master.offloadDetail ? ` (${master.offloadDetail})` : '')],
+		['NIC', nicText(master)],
 		['ageing', `${master.ageing} s`],
 		['host', master.host ?? (master.problem === undefined ? 'kept apart' : undefined)],
 		['multicast', master.multicastSlave],
@@ -73,6 +74,11 @@ function masterText(master: Master): string {
 		['slaves', String(master.slaves)],
 		...statsEntries(master.stats),
 	]);
+}
+
+/** By ethtool's names, so that they can be looked up. */
+function nicText({ nic }: Master): string | undefined {
+	return nic && `hw-tc-offload ${nic.hwTcOffload}, l2-fwd-offload ${nic.l2FwdOffload}`;
 }
 
 function stateText({ state, problem }: { state: string; problem?: string }): string {

@@ -167,7 +167,9 @@ test.serial('where the offload can not be had there is none, and it is said why'
 			'eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid 0 without them, or a user namespace',
 		],
 	);
-	t.regex((await site.run('show', 'eth0')).stdout, /\noffload: +none \(eBPF needs CAP_BPF/);
+	const { stdout } = await site.run('show', 'eth0');
+	t.regex(stdout, /\noffload: +none \(eBPF needs CAP_BPF/);
+	t.regex(stdout, /\nNIC: +hw-tc-offload unavailable, l2-fwd-offload unavailable\n/);
 	const refused = await site.run('set', 'eth0', '--offload', 'tc-bpf');
 	t.is(refused.status, 1);
 	t.regex(refused.stderr, /^error: offload 'tc-bpf': eBPF needs CAP_BPF.*\nhint: /);
