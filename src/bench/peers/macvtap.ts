@@ -33,11 +33,11 @@ export class MacvtapPeer implements Peer {
 		);
 		const files = devices.map(({ name, index }) => `/sys/class/net/${name}/tap${index}/dev`);
 		const numbers = (await host.exec('cat', files)).trim().split('\n');
-		for (const [guest, number] of numbers.entries()) {
-			const node = join(folder, `tap${guest}`);
-			await exec('mknod', ['-m', '600', node, 'c', ...number.split(':')]);
-			this.#nodes.push(node);
-		}
+		const commands = numbers.map((number, guest) => {
+			this.#nodes.push(join(folder, `tap${guest}`));
+			return `mknod -m 600 ${this.#nodes.at(-1)} c ${number.replace(':', ' ')}`;
+		});
+		await exec('sh', ['-e'], { input: commands.join('\n') });
 	}
 
 	guestEdge(guest: number): string {
