@@ -61,8 +61,7 @@ export class Site {
 		} catch (error) {
 			this.#failed.set(guests, error);
 			this.#places.delete(guests);
-			await peer.close();
-			await ground.remove();
+			await endPlace(peer, ground);
 			throw error;
 		}
 		const pids = peer.pids();
@@ -81,12 +80,19 @@ export class Site {
 		for (const [guests, { peer, ground }] of this.#places) {
 			if (numbers.includes(guests)) continue;
 			this.#places.delete(guests);
-			await peer.close();
-			await ground.remove();
+			await endPlace(peer, ground);
 		}
 	}
 
 	close(): Promise<void> {
 		return this.keep([]);
+	}
+}
+
+async function endPlace(peer: Peer, ground: Ground): Promise<void> {
+	try {
+		await peer.close();
+	} finally {
+		await ground.remove();
 	}
 }

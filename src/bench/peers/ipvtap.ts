@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { call } from '../../control/client.js';
 import type { Info, Slave } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { makeFolder, track } from '../../lab/cleanup.js';
 import { run, toolsEnv } from '../../lab/command.js';
+import { until } from '../../lab/wait.js';
 import { Pins } from '../../offload/tc-bpf/pins.js';
 import { type Ground, guestIp, guestMac, MASTER, MASTER_MAC } from '../ground.js';
 import { projectFolder } from '../project.js';
@@ -21,6 +23,7 @@ export class IpvtapPeer implements Peer {
 	#env: NodeJS.ProcessEnv;
 	#socket = '';
 	#removeFolder: (() => void) | undefined;
+	#sweepPins: (() => void) | undefined;
 	#forgetPins: (() => void) | undefined;
 	#daemon = 0;
 
@@ -39,7 +42,8 @@ export class IpvtapPeer implements Peer {
 		this.#socket = join(folder, 'ipvtap.sock');
 		const state = join(folder, 'state');
 		// Should a signal end this process, nobody takes the master down.
-		this.#forgetPins = track(() => Pins.sweep(state, () => false));
+		this.#sweepPins = () => Pins.sweep(state, () => false);
+		this.#forgetPins = track(this.#sweepPins);
 		this.#env = {
 			...toolsEnv,
 			...this.#env,
@@ -83,8 +87,18 @@ export class IpvtapPeer implements Peer {
 
 	async close(): Promise<void> {
 		if (this.#socket !== '') await this.#ipvtap('down', MASTER, '--force').catch(() => undefined);
+		await this.#endDaemon();
+		this.#sweepPins?.();
 		this.#forgetPins?.();
 		this.#removeFolder?.();
+	}
+
+	/** It ends by itself; a thousand slaves may keep it busy for longer than anybody wants to wait. */
+	async #endDaemon(): Promise<void> {
+		if (this.#daemon === 0) return;
+		const gone = (): boolean => !existsSync(`/proc/${this.#daemon}`);
+		await until('the end of the daemon', END_MS, gone).catch(() => signalTo(this.#daemon));
+		await until('the end of the daemon', END_MS, gone);
 	}
 
 	async #findDaemon(): Promise<void> {
@@ -104,5 +118,15 @@ export class IpvtapPeer implements Peer {
 			'failed',
 			`ipvtap ${args.join(' ')}: ${finished.err.trim() || finished.out.trim()}`,
 		);
+	}
+}
+
+const END_MS = 20_000;
+
+function signalTo(pid: number): void {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It ended in between.
 	}
 }
