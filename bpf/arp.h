@@ -73,7 +73,12 @@ INLINE int slave_arp(struct context *it)
 	/* The answer to a question of the forwarder's own. */
 	if (arp->operation == ARP_REPLY && arp->target == 0 && same(mac_at(frame), master_mac(it->port))) return PUNT;
 
-	if (!target || target->ifindex == ifindex) return arp_to_wire(it);
+	bool own = target && target->ifindex == ifindex;
+	if (mode != MODE_L2) {
+		if (arp->operation != ARP_REQUEST || own || is_group4(arp->target)) return -NOT_ROUTED;
+		return answer_arp(it);
+	}
+	if (!target || own) return arp_to_wire(it);
 	int verdict = reach(it, target);
 	bool answers = verdict == EDGE_HOST || (probe && verdict >= EDGE_SLAVES);
 	if (answers && arp->operation == ARP_REQUEST) return answer_arp(it);
@@ -98,6 +103,10 @@ INLINE int wire_arp(struct context *it)
 		if (arp->target == 0 && arp->operation == ARP_REPLY && !group) return it->port->slaves ? PUNT_COPY : IGNORE;
 		if (sender && sender->edge >= EDGE_SLAVES && (group || ours)) return PUNT_COPY;
 	}
+	if (ours && mode != MODE_L2) {
+		if (arp->operation != ARP_REQUEST) return -NOT_ROUTED;
+		return is_reflected(it) ? -REFLECTED : answer_arp(it);
+	}
 	if (ours) {
 		int verdict = wire_to_owner(it, owner, arp->sender == 0 ? owner : sender);
 		bool delivered = verdict >= EDGE_SLAVES && verdict < EDGES_MAX;
@@ -105,7 +114,7 @@ INLINE int wire_arp(struct context *it)
 		return verdict;
 	}
 	bool announces = arp->sender == arp->target || arp->operation == ARP_REPLY;
-	return group && announces && arp->sender != 0 && it->port->slaves ? PUNT_COPY : IGNORE;
+	return group && announces && arp->sender != 0 && it->port->slaves ? wire_to_group(it) : IGNORE;
 }
 
 #endif

@@ -12,6 +12,8 @@
 #define ETH_VLAN bpf_htons(0x8100)
 #define ETH_QINQ bpf_htons(0x88a8)
 
+#define ICMP 1
+#define ICMP_REDIRECT 5
 #define TCP 6
 #define UDP 17
 #define ICMPV6 58
@@ -119,6 +121,14 @@ INLINE bool readable(struct __sk_buff *skb, __u32 length)
 	if (begin(skb) + length <= end(skb)) return true;
 	if (length_of(skb) < length || bpf_skb_pull_data(skb, length)) return false;
 	return begin(skb) + length <= end(skb);
+}
+
+INLINE __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
 }
 
 INLINE bool to_group(const void *frame) { return *(const __u8 *)frame & 1; }

@@ -3,7 +3,7 @@
 #ifndef IPVTAP_IPV4_H
 #define IPVTAP_IPV4_H
 
-#include "owner.h"
+#include "route.h"
 
 /* The length of the header, or 0 if it claims more than is there. */
 INLINE __u32 header4(const struct ipv4 *ip, __u32 length)
@@ -55,10 +55,10 @@ INLINE int slave_ipv4(struct context *it)
 		return source ? -IP_SPOOF : claims(sender, IP_SPOOF);
 	}
 	it->edge = source->edge;
-	__u32 destination = ip->destination;
-	if (to_group(frame) || is_group4(destination)) return PUNT;
 	if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
-	return slave_to_owner(it, owner4(destination));
+	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group();
+	struct owner *owner = owner4(ip->destination);
+	return mode == MODE_L2 ? slave_to_owner(it, owner) : route4(it, ip, header, owner);
 }
 
 INLINE int wire_ipv4(struct context *it)
@@ -74,12 +74,21 @@ INLINE int wire_ipv4(struct context *it)
 	if (it->port->slaves == 0) return IGNORE;
 	/* Damaged: whether it was for a guest, and so is to be counted, the forwarder finds out. */
 	if (header == 0) return group ? IGNORE : PUNT_COPY;
-	if (group || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT_COPY;
+	if (mode == MODE_L2 && udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT_COPY;
+	if (group || is_group4(ip->destination)) return wire_to_group(it);
 	struct owner *owner = owner4(ip->destination);
 	if (!owner) return IGNORE;
 	/* Only a frame that we sent ourselves needs to be asked for its sender. */
 	struct owner *sender = it->port->flag == FLAG_VEPA ? owner4(ip->source) : 0;
 	return wire_to_owner(it, owner, sender);
+}
+
+/* The host sees a shorter way between slaves, which is none: isRedirect4, as far as it takes the forwarder to know. */
+INLINE bool may_redirect(struct __sk_buff *skb, const struct ipv4 *ip, __u32 header)
+{
+	__u8 type = 0;
+	if (ip->protocol != ICMP || bpf_skb_load_bytes(skb, ETH_HEADER + header, &type, 1)) return false;
+	return type == ICMP_REDIRECT;
 }
 
 INLINE int host_ipv4(struct context *it)
@@ -91,7 +100,9 @@ INLINE int host_ipv4(struct context *it)
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
 	if (header == 0) return -MALFORMED;
-	if (to_group(frame) || is_group4(ip->destination) || udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT;
+	if (mode == MODE_L2 && udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT;
+	if (to_group(frame) || is_group4(ip->destination)) return host_to_group(it);
+	if (mode == MODE_L3S && may_redirect(skb, ip, header)) return PUNT;
 	return host_to_owner(it, owner4(ip->destination));
 }
 

@@ -38,8 +38,18 @@ INLINE int slave_ipv6(struct context *it)
 		return is_link_local6(&ip->source) || is_unspecified6(&ip->source) ? PUNT : claims(sender, IP_SPOOF);
 	}
 	it->edge = source->edge;
-	if (it->unsure || to_group(frame) || is_group6(&ip->destination)) return PUNT;
-	return slave_to_owner(it, owner6(&ip->destination));
+	if (it->unsure) return PUNT;
+	if (to_group(frame) || is_group6(&ip->destination)) return slave_to_group();
+	struct owner *owner = owner6(&ip->destination);
+	return mode == MODE_L2 ? slave_to_owner(it, owner) : route6(it, ip, owner);
+}
+
+/* solicitationFromWire, in l3 and l3s. Slaves' link-local addresses are those of another link than the wire. */
+INLINE int answer_to_wire(struct context *it, const struct owner *owner, const struct address6 *target, const struct address6 *source)
+{
+	if (owner->edge < EDGE_SLAVES || is_link_local6(target)) return IGNORE;
+	if (is_reflected(it)) return -REFLECTED;
+	return is_unspecified6(source) ? PUNT_COPY : answer_nd(it);
 }
 
 INLINE int wire_ipv6(struct context *it)
@@ -53,7 +63,7 @@ INLINE int wire_ipv6(struct context *it)
 	if (!group && !same(mac_at(frame), master_mac(it->port))) return IGNORE;
 	if (it->port->slaves == 0) return IGNORE;
 	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return group ? IGNORE : PUNT_COPY;
-	if (ip->next == UDP && is_dhcp6(skb, 0)) return PUNT_COPY;
+	if (mode == MODE_L2 && ip->next == UDP && is_dhcp6(skb, 0)) return PUNT_COPY;
 	struct address6 destination = ip->destination;
 	struct address6 source = ip->source;
 	int nd = nd_type(skb, ip);
@@ -64,16 +74,19 @@ INLINE int wire_ipv6(struct context *it)
 			if ((void *)(nd + 1) > end(skb)) return IGNORE;
 			struct owner *owner = owner6(&nd->target);
 			if (!owner) return IGNORE;
+			if (mode != MODE_L2) return answer_to_wire(it, owner, &nd->target, &source);
 			return wire_to_owner(it, owner, is_unspecified6(&source) ? owner : owner6(&source));
 		}
 		/* Broken, or strange: whose it is, the forwarder finds out. */
 		return PUNT_COPY;
 	}
-	if (group || is_group6(&destination)) return PUNT_COPY;
+	/* In l3 and l3s, too, the forwarder must hear of somebody else who says that he has a slave's address. */
+	if (mode != MODE_L2 && group && nd == NA) return PUNT_COPY;
+	if (group || is_group6(&destination)) return wire_to_group(it);
 	struct owner *owner = owner6(&destination);
 	if (!owner) return IGNORE;
 	/* Routers are heard, and not every guest hears all that they say. */
-	if (nd == RA && owner->edge >= EDGE_SLAVES) return PUNT;
+	if (mode == MODE_L2 && nd == RA && owner->edge >= EDGE_SLAVES) return PUNT;
 	return wire_to_owner(it, owner, it->port->flag == FLAG_VEPA ? owner6(&source) : 0);
 }
 
@@ -85,8 +98,11 @@ INLINE int host_ipv6(struct context *it)
 	struct ipv6 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return -MALFORMED;
-	if (to_group(frame) || is_group6(&ip->destination) || (ip->next == UDP && is_dhcp6(skb, 0))) return PUNT;
-	if (nd_type(skb, ip) == RA) return PUNT;
+	if (to_group(frame) || is_group6(&ip->destination)) return host_to_group(it);
+	if (mode == MODE_L2 && ip->next == UDP && is_dhcp6(skb, 0)) return PUNT;
+	if (mode == MODE_L2 && nd_type(skb, ip) == RA) return PUNT;
+	/* As in IPv4: redirects are among what is not looked at here. */
+	if (mode == MODE_L3S && nd_type(skb, ip) != 0) return PUNT;
 	return host_to_owner(it, owner6(&ip->destination));
 }
 

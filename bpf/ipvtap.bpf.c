@@ -70,6 +70,12 @@ INLINE void count_in(struct context *it)
 	count(bpf_map_lookup_elem(&entered, &edge), length_of(it->skb));
 }
 
+INLINE void count_out(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
+}
+
 /* A frame of a slave's, or of the host's: it goes somewhere or it ends. */
 INLINE int conclude(struct context *it, int verdict)
 {
@@ -89,9 +95,10 @@ INLINE int conclude(struct context *it, int verdict)
 		count_drop(edge, -verdict);
 		return SHOT;
 	}
-	if (verdict == EDGE_WIRE) {
-		__u32 zero = 0;
-		count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
+	if (verdict == EDGE_WIRE) count_out(skb);
+	if (mode == MODE_L3 && it->next.nh_family) {
+		struct bpf_redir_neigh next = it->next;
+		return bpf_redirect_neigh(it->ifindex, &next, sizeof(next), 0);
 	}
 	return bpf_redirect(it->ifindex, 0);
 }
@@ -186,5 +193,6 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 		count_drop(EDGE_WIRE, -verdict);
 		return SHOT;
 	}
+	if (verdict == ANSWERED) count_out(skb);
 	return bpf_redirect(it.ifindex, 0);
 }

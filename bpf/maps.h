@@ -18,6 +18,8 @@
 
 /* Set by the tests: tell the decision, and carry out nothing that leaves the frame. */
 const volatile __u32 observed = 0;
+/* Set when the programs are loaded, so that each has the rules of one mode alone. */
+const volatile __u32 mode = MODE_L2;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -41,10 +43,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct owner);
 } owners4 SEC(".maps");
-
-struct address6 {
-	__u32 words[4];
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -85,6 +83,31 @@ struct {
 	__type(key, __u32);
 	__type(value, struct traffic);
 } sent SEC(".maps");
+
+/* The host's routes, as the forwarder follows them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix4);
+	__type(value, struct hop);
+} routes4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix6);
+	__type(value, struct hop);
+} routes6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NEIGHBOURS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address6);
+	__type(value, struct neighbour);
+} neighbours SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

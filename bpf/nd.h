@@ -70,14 +70,6 @@ INLINE int link_layer_option(struct __sk_buff *skb, const struct ipv6 *ip, __u8 
 	return at == last ? found : UNSURE;
 }
 
-INLINE __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
 INLINE __u64 sum_of(struct mac mac)
 {
 	return (__u64)(mac.head & 0xffff) + (mac.head >> 16) + mac.tail;
@@ -183,9 +175,13 @@ INLINE int slave_nd(struct context *it, const struct sender *sender, int type)
 	if (!source) return is_link_local6(&ip->source) ? PUNT : claims(sender, ND_SPOOF);
 	if (source->ifindex != ifindex_of(skb)) return -ND_SPOOF;
 	struct owner *target = owner6(&nd->target);
+	bool own = target && target->ifindex == ifindex_of(skb);
+	if (type == NS && mode != MODE_L2) return own ? -NOT_ROUTED : answer_nd(it);
 	if (type == NS) return nd_to_owner(it, target, option, true);
 	if (!target) return is_link_local6(&nd->target) ? PUNT : claims(sender, ND_SPOOF);
-	if (target->ifindex != ifindex_of(skb)) return -ND_SPOOF;
+	if (!own) return -ND_SPOOF;
+	/* What it advertises is noted, and goes no further. */
+	if (mode != MODE_L2) return PUNT;
 	if (to_group(frame) || is_group6(&ip->destination)) return PUNT;
 	return nd_to_owner(it, owner6(&ip->destination), option, false);
 }

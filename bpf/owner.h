@@ -51,13 +51,35 @@ INLINE int slave_to_owner(struct context *it, const struct owner *owner)
 /* wireToOwner; `sender` owns the source, or is unknown. */
 INLINE int wire_to_owner(struct context *it, const struct owner *owner, const struct owner *sender)
 {
-	if (owner == 0 || owner->edge < EDGE_SLAVES) return IGNORE;
+	/* In l3s the host's stack takes what is for slaves, and routes it to them. */
+	if (owner == 0 || owner->edge < EDGE_SLAVES || mode == MODE_L3S) return IGNORE;
 	void *frame = begin(it->skb);
 	if (frame + ETH_HEADER > end(it->skb)) return IGNORE;
 	if (same(mac_at(frame + 6), master_mac(it->port))) {
 		if (it->port->flag != FLAG_VEPA || (sender && sender->edge == owner->edge)) return -REFLECTED;
 	}
 	return deliver(it, owner);
+}
+
+/* wireToGroup, as far as it can be seen here: in l3 and l3s groups are for who is nominated. */
+INLINE int wire_to_group(struct context *it)
+{
+	return mode == MODE_L2 || it->port->nominated ? PUNT_COPY : IGNORE;
+}
+
+/* slaveToGroup. */
+INLINE int slave_to_group(void) { return mode == MODE_L2 ? PUNT : -NOT_ROUTED; }
+
+INLINE int host_to_group(struct context *it)
+{
+	return mode == MODE_L2 || it->port->nominated ? PUNT : -NOT_ROUTED;
+}
+
+/* answerToWire: whether the question is our own, and has come back. */
+INLINE bool is_reflected(struct context *it)
+{
+	void *frame = begin(it->skb);
+	return frame + ETH_HEADER > end(it->skb) || same(mac_at(frame + 6), master_mac(it->port));
 }
 
 INLINE int host_to_owner(struct context *it, const struct owner *owner)

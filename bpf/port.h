@@ -10,6 +10,9 @@
 /* As in src/datapath/filter/programs.ts. */
 #define FRAME_MARK 0x69707674
 #define ADDRESSES_MAX 32768
+#define ROUTES_MAX (1 << 20)
+/* As in src/datapath/routing/neighbours.ts. */
+#define NEIGHBOURS_MAX 8192
 
 /* A MAC as it lies in a frame: its first four bytes, and its last two. */
 struct mac {
@@ -70,6 +73,42 @@ struct port {
 	__u32 slaves;
 	__u32 mac_head;
 	__u16 mac_tail;
+	/* In l3 and l3s: whether there is a slave that gets groups all the same. */
+	__u8 nominated;
+	__u8 pad;
+};
+
+/* The keys of routes: bits of the prefix, and the address. */
+struct prefix4 {
+	__u32 length;
+	__u32 address;
+};
+
+struct address6 {
+	__u32 words[4];
+};
+
+struct prefix6 {
+	__u32 length;
+	struct address6 address;
+};
+
+/* Where a route leads. 28 bytes. */
+struct hop {
+	/* EDGE_WIRE, EDGE_HOST, minus a reason, or PUNT. */
+	__s32 verdict;
+	/* Bytes of layer 3; 0: the master's. */
+	__u32 mtu;
+	/* AF_INET or AF_INET6 of the router; 0: the destination is on the link. */
+	__u32 family;
+	/* IPv4 is mapped into IPv6, ::ffff:a.b.c.d. */
+	struct address6 router;
+};
+
+/* Whom the host knows on the master, by address; IPv4 is mapped. 8 bytes. */
+struct neighbour {
+	__u32 mac_head;
+	__u16 mac_tail;
 	__u16 pad;
 };
 
@@ -92,6 +131,7 @@ struct decision {
 };
 
 enum { FLAG_BRIDGE, FLAG_PRIVATE, FLAG_VEPA };
+enum { MODE_L2, MODE_L3, MODE_L3S };
 
 /* src/datapath/verdict.ts: an edge, one of these, or minus a reason. */
 enum {
@@ -125,6 +165,8 @@ enum {
 	LIMIT_TX = 29,
 	LIMIT_RX = 30,
 	SLOW_BUDGET = 31,
+	NOT_ROUTED = 33,
+	BAD_CHECKSUM = 42,
 };
 
 #endif

@@ -21,6 +21,8 @@ struct context {
 	bool unsure;
 	/* A constant of the program: how it reads what the context hides. */
 	bool probes;
+	/* In l3: the neighbour that the frame goes to; family 0 where it goes to a device. */
+	struct bpf_redir_neigh next;
 };
 
 struct sk_buff___kept {

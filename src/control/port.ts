@@ -107,7 +107,10 @@ export class Port extends EventEmitter<PortEvents> {
 			host,
 			shield: this.#shield,
 			neighboursUsed: this.#threads.neighboursUsed,
-			change: change => this.#threads.change(change),
+			change: change => {
+				this.#offload.followRouting(change);
+				return this.#threads.change(change);
+			},
 			settings: options.settings ?? {},
 			saveSettings: context.saveSettings,
 			log: context.log,
@@ -241,10 +244,9 @@ export class Port extends EventEmitter<PortEvents> {
 	/** @throws IpvtapError; what was to be changed is as it was. */
 	async set(options: PortChange): Promise<void> {
 		const { mode, offload } = options;
-		// A hook that decides for one mode must not see a frame of another.
-		if (mode !== undefined && mode !== 'l2') await this.#offload.setMode(mode, this.#master);
-		if (mode !== undefined) await this.#mode.enter(mode);
-		if (mode === 'l2') await this.#offload.setMode(mode, this.#master);
+		if (mode !== undefined) {
+			await this.#offload.changeMode(mode, this.#master, () => this.#mode.enter(mode));
+		}
 		if (offload !== undefined) await this.#offload.use(offload, this.#master);
 		if (options.multicastSlave !== undefined) {
 			this.#multicastSlave = options.multicastSlave ?? undefined;
@@ -348,7 +350,9 @@ export class Port extends EventEmitter<PortEvents> {
 
 	async #nominate(): Promise<void> {
 		const member = this.#multicastSlave === undefined ? undefined : this.#members.get(this.#multicastSlave);
-		await this.#threads.change({ kind: 'multicast-slave', edge: member?.open ? member.edge : 0 });
+		const edge = member?.open ? member.edge : 0;
+		await this.#threads.change({ kind: 'multicast-slave', edge });
+		await this.#offload.setNominated(edge !== 0);
 	}
 
 	async #start({ mode, flag, offload, ageing }: PortOptions): Promise<void> {
@@ -363,12 +367,13 @@ export class Port extends EventEmitter<PortEvents> {
 			await this.#threads.change({ kind: 'host', ifindex: peer, enabled: true, groups });
 			this.#host.up();
 		}
+		// Before the hook, which may find a fast path of a daemon before this at work.
+		await this.#mode.enter(mode);
 		await this.#offload.use(offload, this.#master);
 		await this.#followHostAddresses();
 		this.#gateways = new Gateways(ifindex, this.#context.monitor, (addresses, prefixes) => {
 			if (!this.#closed) void this.#threads.setNetwork(addresses, prefixes);
 		});
-		await this.#mode.enter(mode);
 	}
 
 	async #followHostAddresses(): Promise<void> {

@@ -11,6 +11,7 @@
  */
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { FlagName, ModeName } from '../datapath/port-state.js';
+import type { Way } from '../datapath/routing/routing.js';
 import type { DropReason } from '../datapath/verdict.js';
 
 export type MaybePromise<T> = T | Promise<T>;
@@ -28,7 +29,7 @@ export interface XmitOffload {
 }
 
 export interface OffloadContext {
-	/** Modes other than l2 have other rules. */
+	/** Each has rules of its own. A port that changes its mode is detached, and opened anew. */
 	mode: ModeName;
 	/** ifindex of the master. */
 	master: number;
@@ -43,6 +44,8 @@ export interface PortPolicy {
 	/** ifindex of the device by which frames for the host are delivered, and the host's come; 0 with `--no-host`. */
 	host: number;
 	flag: FlagName;
+	/** In l3 and l3s: is there a slave that gets broadcast and multicast all the same? */
+	nominated: boolean;
 	/** Where frames for the forwarder go: received by this device, tagged with their edge (none: from the wire). */
 	punt: number;
 }
@@ -95,8 +98,12 @@ export interface OffloadedPort {
 	/** The address belongs to the edge from now on, whoever had it. The edge has been added before. */
 	addAddress(address: string, edge: number): MaybePromise<void>;
 	removeAddress(address: string): MaybePromise<void>;
+	/** In l3: how what is for nobody on the port leaves. A hook without it leaves all that to the forwarder. */
+	setRoutes?(add: readonly { prefix: string; hop: Way }[], remove: readonly string[]): MaybePromise<void>;
+	/** In l3: a neighbour on the master. Without a MAC the host doesn't know it, or no more. */
+	setNeighbour?(address: string, mac: string | undefined): MaybePromise<void>;
 	/**
-	 * All slaves and addresses that there were have been added, once after `open`. Until then, what a daemon before this has
+	 * All slaves, addresses, routes and neighbours that there were have been added, once after `open`. Until then, what a daemon before this has
 	 * attached may go on judging in our place, by what it knew; from now on nothing of it is left.
 	 */
 	settle(): MaybePromise<void>;

@@ -57,7 +57,7 @@ export class OffloadBench {
 		});
 		const host = this.#withHost ? this.device(EDGE_HOST) : 0;
 		const master = { ifindex: this.device(EDGE_WIRE), mac: MASTER, mtu: 1500 };
-		this.#policy = { master, host, flag: 'bridge', punt: this.port.punts ? punt : 0 };
+		this.#policy = { master, host, flag: 'bridge', nominated: false, punt: this.port.punts ? punt : 0 };
 		await this.port.setPort(this.#policy);
 		for (const { edge } of slaves) await this.port.addSlave(this.slave(edge));
 		for (const { address, edge } of standardTopology().addresses) await this.port.addAddress(address, edge);

@@ -5,7 +5,7 @@
  */
 import { limitsBytes } from '../../src/datapath/kernel-buckets.js';
 import type { EdgeLimits } from '../../src/datapath/limits.js';
-import type { FlagName, PortState } from '../../src/datapath/port-state.js';
+import type { ModeName, PortState } from '../../src/datapath/port-state.js';
 import { EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../../src/datapath/verdict.js';
 import { KernelObject, type ProgramName } from '../../src/offload/tc-bpf/kernel-object.js';
 import {
@@ -15,6 +15,7 @@ import {
 	portBytes,
 	senderBytes,
 } from '../../src/offload/tc-bpf/layout.js';
+import { setNeighbour, setRoute } from '../../src/offload/tc-bpf/routes.js';
 import { testRun } from '../../src/sys/bpf/test-run.js';
 import { requireLink } from '../../src/sys/netlink/link.js';
 import { createTap } from '../../src/sys/tap.js';
@@ -36,9 +37,10 @@ export interface KernelOutcome {
 }
 
 export class KernelPort {
-	readonly object: KernelObject;
 	/** For what is configured from now on. */
 	mtu = 65535;
+	readonly #objects: Readonly<Record<ModeName, KernelObject>>;
+	#object: KernelObject;
 	readonly #devices: Map<number, number>;
 
 	/**
@@ -46,23 +48,26 @@ export class KernelPort {
 	 * @param path another build of the programs.
 	 */
 	constructor(probing = false, devices = new Map<number, number>(), path?: string) {
-		this.object = new KernelObject({ observed: true, probing, ...(path === undefined ? {} : { path }) });
+		const build = path === undefined ? {} : { path };
+		const load = (mode: ModeName): KernelObject =>
+			new KernelObject({ mode, observed: true, probing, ...build });
+		this.#objects = { l2: load('l2'), l3: load('l3'), l3s: load('l3s') };
+		this.#object = this.#objects.l2;
 		this.#devices = devices;
 	}
 
 	/** Replaces all that the programs know. `state` says what came of the addresses in the end. @param limits by edge. */
-	configure(
-		{ master, host, flag, slaves, addresses }: Topology,
-		state: PortState,
-		limits: ReadonlyMap<number, EdgeLimits> = new Map(),
-	): void {
-		const { maps } = this.object;
-		for (const map of [maps.senders, maps.owners4, maps.owners6, maps.dropped]) {
+	configure(topology: Topology, state: PortState, limits: ReadonlyMap<number, EdgeLimits> = new Map()): void {
+		const { master, slaves, addresses, mode = 'l2', routes = [], neighbours = [] } = topology;
+		this.#object = this.#objects[mode];
+		const { maps } = this.#object;
+		const { senders, owners4, owners6, dropped, routes4, routes6 } = maps;
+		for (const map of [senders, owners4, owners6, dropped, routes4, routes6, maps.neighbours]) {
 			for (const key of map.keys()) map.delete(key);
 		}
 		const limitsOf = (edge: number) => ({ limits: limits.get(edge) ?? {} });
 		const macs = new Map([[EDGE_HOST, master], ...slaves.map(({ edge, mac }) => [edge, mac] as const)]);
-		maps.port.set(indexBytes(0), this.#port(master, host, flag, slaves.length));
+		maps.port.set(indexBytes(0), this.#port(topology));
 		for (const { edge, mac, learns } of slaves) {
 			maps.senders.set(indexBytes(this.device(edge)), senderBytes({ edge, mac, learns, ...limitsOf(edge) }));
 			maps.limits.set(indexBytes(edge), limitsBytes(limits.get(edge) ?? {}));
@@ -83,6 +88,8 @@ export class KernelPort {
 				ownerBytes({ edge, ifindex: this.device(edge), mac: macs.get(edge)!, ...limitsOf(edge) }),
 			);
 		}
+		for (const { prefix, hop } of routes) setRoute(maps, prefix, hop);
+		for (const { address, mac } of neighbours) setNeighbour(maps, address, mac);
 	}
 
 	receive(ingress: number, frame: Uint8Array, repeat = 1): KernelOutcome {
@@ -90,7 +97,7 @@ export class KernelPort {
 			result,
 			frame: became,
 			nanoseconds,
-		} = testRun(this.object.programs[programOf(ingress)], frame, this.device(ingress), repeat);
+		} = testRun(this.#object.programs[programOf(ingress)], frame, this.device(ingress), repeat);
 		const [verdict = 0, ifindex = 0] = this.#decision();
 		return { verdict, target: this.#edgeOf(ifindex), frame: became, result, nanoseconds };
 	}
@@ -111,29 +118,40 @@ export class KernelPort {
 		return ifindex;
 	}
 
-	/** The variables that the build has in its section .bss, 64 bits each. */
+	/** The variables that the build has in its section .bss, 64 bits each: the sums over all modes. */
 	variables(count: number): BigUint64Array {
-		const section = this.object.object.map('.bss', 4, count * 8);
-		return new BigUint64Array(section.get(indexBytes(0))!.buffer);
+		const sums = new BigUint64Array(count);
+		for (const { object } of Object.values(this.#objects)) {
+			const section = object.map('.bss', 4, count * 8);
+			const values = new BigUint64Array(section.get(indexBytes(0))!.buffer);
+			for (const [index, value] of values.entries()) sums[index] = sums[index]! + value;
+		}
+		return sums;
+	}
+
+	/** Of the mode that it was configured for last. */
+	get object(): KernelObject {
+		return this.#object;
 	}
 
 	close(): void {
-		this.object.close();
+		for (const object of Object.values(this.#objects)) object.close();
 	}
 
 	#decision(): Int32Array {
-		return new Int32Array(this.object.maps.decided.get(indexBytes(0))!.buffer);
+		return new Int32Array(this.#object.maps.decided.get(indexBytes(0))!.buffer);
 	}
 
-	#port(mac: string, host: boolean, flag: FlagName, slaves: number): Uint8Array {
+	#port({ master: mac, host, flag, slaves, multicastSlave = 0 }: Topology): Uint8Array {
 		return portBytes({
 			master: this.device(EDGE_WIRE),
 			host: host ? this.device(EDGE_HOST) : 0,
 			punt: 0,
 			mtu: this.mtu,
 			flag,
-			slaves,
+			slaves: slaves.length,
 			mac,
+			nominated: multicastSlave !== 0,
 		});
 	}
 

@@ -28,6 +28,7 @@ import { duplicateFd } from '../../sys/unix-socket.js';
 import type { Counter, Flag, Mode } from '../model.js';
 import type { AddressReport } from './frame-threads.js';
 import { setSysctl } from './host-slave.js';
+import { RoutePicture } from './route-picture.js';
 import type { Shield } from './shield.js';
 
 export interface PortOffloadOptions {
@@ -54,6 +55,7 @@ export class PortOffload {
 	readonly #options: PortOffloadOptions;
 	readonly #slaves = new Map<number, SlavePolicy>();
 	readonly #addresses = new Map<string, number>();
+	readonly #routes = new RoutePicture();
 	#policy: PortPolicy;
 	#hook: OffloadedPort | undefined;
 	#punt: { name: string; ifindex: number } | undefined;
@@ -69,7 +71,7 @@ export class PortOffload {
 
 	constructor(master: Link, host: number, flag: Flag, options: PortOffloadOptions) {
 		const { ifindex, mac, mtu } = master;
-		this.#policy = { master: { ifindex, mac, mtu }, host, flag, punt: 0 };
+		this.#policy = { master: { ifindex, mac, mtu }, host, flag, nominated: false, punt: 0 };
 		this.#options = options;
 		this.#mode = options.mode;
 	}
@@ -79,16 +81,22 @@ export class PortOffload {
 		return this.#hook ? { name: this.#status.name, detail: this.#hook.detail } : this.#status;
 	}
 
-	/** The port forwards in another mode: for some of them there is no hook. @throws IpvtapError; then it stays as it was. */
-	async setMode(mode: Mode, master: Link): Promise<void> {
-		if (mode === this.#mode) return;
-		const before = this.#mode;
-		this.#mode = mode;
+	/**
+	 * Has the port change its mode by `enter`, with no hook meanwhile: none sees a frame of a mode that it isn't for.
+	 * @throws IpvtapError if there is no such hook for the mode, or from `enter`; then it stays as it was.
+	 */
+	async changeMode(mode: Mode, master: Link, enter: () => Promise<void>): Promise<void> {
+		if (mode === this.#mode) return enter();
+		await chooseOffload(this.#wanted, mode);
+		await this.#off();
 		try {
-			await this.use(this.#wanted, master);
-		} catch (error) {
-			this.#mode = before;
-			throw error;
+			await enter();
+			this.#mode = mode;
+		} finally {
+			// Without it the port still works, and `show` says why there is none.
+			await this.use(this.#wanted, master).catch(error =>
+				this.#options.log.error({ err: error }, 'no offload after the change of the mode'),
+			);
 		}
 	}
 
@@ -119,6 +127,11 @@ export class PortOffload {
 		return this.#setPolicy({ flag });
 	}
 
+	/** Somebody gets broadcast and multicast in l3 and l3s, or nobody. */
+	setNominated(nominated: boolean): Promise<void> {
+		return this.#setPolicy({ nominated });
+	}
+
 	/** Also when its limits have changed. */
 	addSlave({ edge, ifindex, mac, learn, limits = {} }: SlavePolicy): Promise<void> {
 		const slave: SlavePolicy = { edge, ifindex, mac, learn, limits };
@@ -142,6 +155,12 @@ export class PortOffload {
 		return this.#tell(hook =>
 			change === 'added' ? hook.addAddress(address, edge) : hook.removeAddress(address),
 		);
+	}
+
+	/** How the host routes, as the frame threads are told. */
+	followRouting(change: StateChange): void {
+		const step = this.#routes.follow(change);
+		if (step) void this.#tell(step);
 	}
 
 	/** Everybody whom a daemon before this had has been plugged in again. */
@@ -194,6 +213,7 @@ export class PortOffload {
 		await hook.setPort(this.#policy);
 		for (const slave of this.#slaves.values()) await hook.addSlave(slave);
 		for (const [address, edge] of this.#addresses) await hook.addAddress(address, edge);
+		await this.#routes.tell(hook);
 		if (this.#settled) await hook.settle();
 	}
 

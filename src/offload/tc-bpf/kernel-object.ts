@@ -1,5 +1,6 @@
 /** One port's programs and maps in the kernel, empty and attached to nothing yet. */
 import { fileURLToPath } from 'node:url';
+import { type ModeName, modeNumbers } from '../../datapath/port-state.js';
 import { type BpfMap, perCpuBytes } from '../../sys/bpf/map.js';
 import { BpfObject } from '../../sys/bpf/object.js';
 import { type MapName, mapShapes } from './layout.js';
@@ -7,6 +8,8 @@ import { type MapName, mapShapes } from './layout.js';
 export type ProgramName = 'from_slave' | 'from_wire' | 'from_host';
 
 export interface KernelObjectOptions {
+	/** Whose rules the programs have; `l2` where none is given. */
+	mode?: ModeName;
 	/** Tell each decision in the map `decided`, and carry out nothing that leaves the frame: for the tests. */
 	observed?: boolean;
 	/** Do without what Linux has from 6.2 on: slower. */
@@ -50,11 +53,13 @@ export class KernelObject {
 	}
 }
 
-function load({ observed = false, path = objectPath }: KernelObjectOptions, slave: string): BpfObject {
+function load(options: KernelObjectOptions, slave: string): BpfObject {
+	const { mode = 'l2', observed = false, path = objectPath } = options;
 	const object = new BpfObject(path);
 	try {
 		object.leaveOut(slave === CASTING ? PROBING : CASTING);
 		if (observed) object.setConstant(OBSERVED, 1);
+		object.setConstant(MODE, modeNumbers[mode]);
 		object.load();
 		return object;
 	} catch (error) {
@@ -67,8 +72,9 @@ const mapNames = Object.keys(mapShapes) as MapName[];
 
 /** Committed beside its source, and rebuilt by a test (test/unit/offload/object.test.ts). */
 const objectPath = fileURLToPath(new URL('../../../../bpf/ipvtap.bpf.o', import.meta.url));
-/** Where `observed` lies in the section of constants. */
+/** Where `observed` and `mode` lie in the section of constants. */
 const OBSERVED = 0;
+const MODE = 4;
 /** Two forms of the slaves' program: one reads the kernel's structures, one has them copied. */
 const CASTING = 'from_slave';
 const PROBING = 'from_slave_probing';

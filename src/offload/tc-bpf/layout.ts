@@ -18,6 +18,9 @@ export const mapShapes = {
 	dropped: { key: 4, value: 512, perCpu: true },
 	entered: { key: 4, value: 16, perCpu: true },
 	sent: { key: 4, value: 16, perCpu: true },
+	routes4: { key: 8, value: 28 },
+	routes6: { key: 20, value: 28 },
+	neighbours: { key: 16, value: 8 },
 	decided: { key: 4, value: 8 },
 } as const;
 
@@ -32,13 +35,17 @@ export interface PortValues {
 	flag: FlagName;
 	slaves: number;
 	mac: string;
+	/** Whether there is a slave that gets groups in l3 and l3s. */
+	nominated: boolean;
 }
 
-export function portBytes({ master, host, punt, mtu, flag, slaves, mac }: PortValues): Uint8Array {
+export function portBytes(values: PortValues): Uint8Array {
+	const { master, host, punt, mtu, flag, slaves, mac, nominated } = values;
 	const view = new DataView(new ArrayBuffer(mapShapes.port.value));
 	const words = [master, host, punt, mtu, flagNumbers[flag], slaves];
 	for (const [index, word] of words.entries()) view.setUint32(index * 4, word, LITTLE_ENDIAN);
 	putMac(view, 24, mac);
+	view.setUint8(30, nominated ? 1 : 0);
 	return new Uint8Array(view.buffer);
 }
 
@@ -106,9 +113,9 @@ export function sumCounters(value: Uint8Array, bytes: number): number[] {
 	return sums;
 }
 
-function putMac(view: DataView, at: number, mac: string): void {
+export function putMac(view: DataView, at: number, mac: string): void {
 	const { high, low } = parseMac(mac);
 	writeMac(view, at, high, low);
 }
 
-const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+export const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { limitsBytes, refusedOf } from '../../datapath/kernel-buckets.js';
 import type { ModeName } from '../../datapath/port-state.js';
+import type { Way } from '../../datapath/routing/routing.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { IpvtapError } from '../../errors.js';
 import type {
@@ -36,6 +37,7 @@ import {
 	sumCounters,
 } from './layout.js';
 import { Pins } from './pins.js';
+import { removeRoute, setNeighbour, setRoute } from './routes.js';
 
 export interface TcBpfOptions {
 	/** Attach in this way or not at all; absent: the better one that works. */
@@ -55,11 +57,10 @@ export class TcBpf implements XmitOffload {
 	 * it takes longer than all else that opens a port.
 	 */
 	probe(mode: ModeName): string | undefined {
-		if (mode !== 'l2') return `mode ${mode} is forwarded in user space`;
-		if (loadable) return undefined;
+		if (loadable.has(mode)) return undefined;
 		try {
-			loadBest({}).close();
-			loadable = true;
+			loadBest({ mode }).close();
+			loadable.add(mode);
 			return undefined;
 		} catch (error) {
 			return missing(error);
@@ -71,8 +72,8 @@ export class TcBpf implements XmitOffload {
 	}
 }
 
-/** Whether this kernel has taken the programs from this process. */
-let loadable = false;
+/** Modes whose programs this kernel has taken from this process. */
+const loadable = new Set<ModeName>();
 
 class TcBpfPort implements OffloadedPort {
 	readonly punts = true;
@@ -85,8 +86,8 @@ class TcBpfPort implements OffloadedPort {
 	readonly #devices = new Set<number>();
 	#policy: PortPolicy | undefined;
 
-	constructor({ stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
-		this.#object = loadBest({});
+	constructor({ mode, stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
+		this.#object = loadBest({ mode });
 		this.#pins = openPins(stateDir, master);
 		this.#attachments = new Attachments({ master, pins: this.#pins, kind: attach, ensureClsact });
 	}
@@ -162,6 +163,15 @@ class TcBpfPort implements OffloadedPort {
 		this.#object.maps[map].delete(key);
 	}
 
+	setRoutes(add: readonly { prefix: string; hop: Way }[], remove: readonly string[]): void {
+		for (const prefix of remove) removeRoute(this.#object.maps, prefix);
+		for (const { prefix, hop } of add) setRoute(this.#object.maps, prefix, hop);
+	}
+
+	setNeighbour(address: string, mac: string | undefined): void {
+		setNeighbour(this.#object.maps, address, mac);
+	}
+
 	settle(): void {
 		this.#attachments.settle();
 	}
@@ -196,12 +206,12 @@ class TcBpfPort implements OffloadedPort {
 
 	#writePort(): void {
 		if (!this.#policy) return;
-		const { master, host, punt, flag } = this.#policy;
+		const { master, host, punt, flag, nominated } = this.#policy;
 		const { ifindex, mac, mtu } = master;
 		const slaves = this.#devices.size;
 		this.#object.maps.port.set(
 			indexBytes(0),
-			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac }),
+			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac, nominated }),
 		);
 	}
 

@@ -2,6 +2,7 @@
  * The programs, told to tell, on real TAPs: for what BPF_PROG_TEST_RUN can't put in front of them, which is virtio
  * headers, VLAN tags, frames that end inside their headers, and frames that don't lie in one piece.
  */
+import type { ModeName } from '../../../src/datapath/port-state.js';
 import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../../src/datapath/verdict.js';
 import type { ProgramName } from '../../../src/offload/tc-bpf/kernel-object.js';
 import { setLink } from '../../../src/sys/netlink/link.js';
@@ -28,8 +29,8 @@ import { gateway, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { vnet } from '../datapath/frames.js';
 
 /** Sends each frame with each header to each program. @returns where virtio headers were judged otherwise than they are. */
-export function complaintsAttached(kernel: KernelPort): string[] {
-	const topology = standardTopology();
+export function complaintsAttached(kernel: KernelPort, mode: ModeName): string[] {
+	const topology = standardTopology('bridge', true, mode);
 	const pure = new PurePort(topology);
 	kernel.configure(topology, pure.state);
 	pure.close();

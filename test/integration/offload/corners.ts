@@ -1,5 +1,5 @@
 /** Frames for conditions of the eBPF programs that the decision table has no use for: the forwarder doesn't ask there. */
-import type { FlagName } from '../../../src/datapath/port-state.js';
+import type { FlagName, ModeName } from '../../../src/datapath/port-state.js';
 import type { Place } from '../../cases/case.js';
 import {
 	advertise,
@@ -29,6 +29,7 @@ import {
 	u16,
 	udp,
 } from '../../helpers/frames.js';
+import type { Topology } from '../../helpers/pure-port.js';
 import { BROADCAST, gateway, host, laptop, MASTER, type Station, vm1, vm2 } from '../../helpers/world.js';
 
 export interface Corner {
@@ -36,6 +37,9 @@ export interface Corner {
 	from: Place;
 	frame: Uint8Array;
 	flag?: FlagName;
+	mode?: ModeName;
+	/** In place of the table's. */
+	routes?: Topology['routes'];
 	/** There are no slaves. */
 	empty?: true;
 }

@@ -16,7 +16,7 @@ import {
 	SLOW_ANSWER,
 	verdictName,
 } from '../../../src/datapath/verdict.js';
-import { edgeOf, roomsOfL2, topologyOf } from '../../cases/index.js';
+import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
 import { arpRequest, packet4, packet6 } from '../../cases/traffic.js';
 import { coverPrograms } from '../../helpers/covered-programs.js';
 import { hex, readable } from '../../helpers/describe.js';
@@ -33,10 +33,14 @@ import {
 import { PurePort, type Topology } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
 import { gateway, host, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
-import { type Scene, scenes } from '../../properties/random-port.js';
+import { routedScenes, type Scene, scenes } from '../../properties/random-port.js';
 import { complaintsAttached } from './attached.js';
 import { corners } from './corners.js';
+import { routedCorners } from './corners-routed.js';
 import { goneReasons, whyNever } from './never.js';
+
+/** Random ports; each gets some five frames that can be run. */
+const RUNS = Number(process.env.TEST_PORTS ?? 10_000);
 
 enterFreshNamespace();
 const devices = new Map<number, number>();
@@ -56,7 +60,7 @@ const forms = { ...kernels, ...counting };
 test.after.always(() => Object.values(forms).map(kernel => kernel.close()));
 
 for (const [form, kernel] of Object.entries(forms)) {
-	for (const [room, cases] of Object.entries(roomsOfL2)) {
+	for (const [room, cases] of Object.entries(rooms)) {
 		test.serial(`the decision table in the kernel, ${form}: ${room}`, t => {
 			const wrong: string[] = [];
 			const punted: string[] = [];
@@ -76,39 +80,43 @@ for (const [form, kernel] of Object.entries(forms)) {
 		});
 	}
 
-	test.serial(`random frames on random ports, ${form}`, t => {
-		let frames = 0;
-		let needless = 0;
-		const decided = new Map<string, number>();
-		check(
-			t,
-			fc.property(scenes().filter(inL2), (scene: Scene) => {
-				const judge = new Judge(scene.topology, kernel);
-				try {
-					for (const { ingress, frame } of scene.events.filter(event => runnable(event.frame))) {
-						frames++;
-						const complaint = judge.complaint(ingress, frame);
-						if (complaint !== undefined) throw new Error(complaint);
-						if (judge.needless) needless++;
-						decided.set(judge.said, (decided.get(judge.said) ?? 0) + 1);
+	for (const [what, made, runs] of [
+		['random frames on random ports', scenes(), RUNS],
+		['unicast from a slave to where routes lead', routedScenes(), RUNS / 10],
+	] as const)
+		test.serial(`${what}, ${form}`, t => {
+			let frames = 0;
+			let needless = 0;
+			const decided = new Map<string, number>();
+			check(
+				t,
+				fc.property(made, (scene: Scene) => {
+					const judge = new Judge(scene.topology, kernel);
+					try {
+						for (const { ingress, frame } of scene.events.filter(event => runnable(event.frame))) {
+							frames++;
+							const complaint = judge.complaint(ingress, frame);
+							if (complaint !== undefined) throw new Error(complaint);
+							if (judge.needless) needless++;
+							decided.set(judge.said, (decided.get(judge.said) ?? 0) + 1);
+						}
+					} finally {
+						judge.close();
 					}
-				} finally {
-					judge.close();
-				}
-			}),
-			form in counting ? Math.ceil(RUNS / 10) : RUNS,
-		);
-		t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
-		t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
-		t.true(needless < frames / 30);
-	});
+				}),
+				form in counting ? Math.ceil(runs / 10) : runs,
+			);
+			t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
+			t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
+			t.true(needless < frames / 30);
+		});
 }
 
 for (const [form, kernel] of Object.entries(counting)) {
 	test.serial(`where the table doesn't lead, ${form}`, t => {
 		const wrong: string[] = [];
-		for (const { name, from, flag, empty, frame } of corners) {
-			const topology = standardTopology(flag);
+		for (const { name, from, flag, mode, routes, empty, frame } of [...corners, ...routedCorners]) {
+			const topology = { ...standardTopology(flag, true, mode), ...(routes ? { routes } : {}) };
 			const judge = new Judge(empty ? { ...topology, slaves: [], addresses: [] } : topology, kernel);
 			const complaint = judge.complaint(edgeOf(from), frame);
 			if (complaint !== undefined) wrong.push(`${name} (from ${from}): ${complaint}`);
@@ -135,6 +143,12 @@ for (const [form, kernel] of Object.entries(counting)) {
 		] as const) {
 			t.deepEqual(verdictName(kernel.receive(ingress, frame).verdict), 'drop: too-big');
 		}
+		// Where routes have MTUs of their own, the least counts.
+		kernel.configure(standardTopology('bridge', true, 'l3'), state);
+		const narrow = { ...gateway, ipv4: '100.64.1.9', ipv6: '2001:db8:2:1::9' };
+		for (const frame of [packet4(vm1, narrow), packet6(vm1, narrow)]) {
+			t.is(kernel.receive(vm1.edge, frame).verdict, PUNT);
+		}
 		kernel.mtu = 65535;
 	});
 
@@ -160,7 +174,7 @@ for (const [form, kernel] of Object.entries(counting)) {
 	});
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
-		t.deepEqual(complaintsAttached(kernel), []);
+		for (const mode of ['l2', 'l3'] as const) t.deepEqual(complaintsAttached(kernel, mode), []);
 	});
 }
 
@@ -186,11 +200,6 @@ test.serial('every condition of the programs is met, and not met', t => {
 	t.deepEqual(goneReasons(covered.conditions), [], 'reasons for conditions that are gone');
 });
 
-/** The mode that there are programs for. */
-function inL2({ topology: { mode = 'l2' } }: Scene): boolean {
-	return mode === 'l2';
-}
-
 /** What takes a longer look than the programs give a frame, or is no established traffic. */
 const unsure: readonly string[] = [
 	"duplicate address detection for another guest's address",
@@ -205,9 +214,6 @@ const unsure: readonly string[] = [
 	'guest to gateway: a first fragment of an echo',
 ];
 
-/** Random ports; each gets some five frames that can be run. */
-const RUNS = Number(process.env.TEST_PORTS ?? 10_000);
-
 class Judge {
 	/** The programs left a frame to the forwarder that has one receiver: right, but not fast. */
 	needless = false;
@@ -219,6 +225,8 @@ class Judge {
 	constructor(topology: Topology, kernel: KernelPort) {
 		this.#pure = new PurePort(topology);
 		this.#kernel = kernel;
+		// As the programs are told: what fits is for real devices to show.
+		this.#pure.command({ kind: 'change', change: { kind: 'mtu', mtu: 65535 } });
 		kernel.configure(topology, this.#pure.state);
 	}
 

@@ -32,7 +32,11 @@ const WHOLE = 'from the wire nothing goes to the forwarder alone, and what is de
 const REFUSED =
 	'newer kernels take such a header from nobody (virtio_net_hdr_to_skb checks csum_offset); older ones do';
 
+const SEGMENTS =
+	'the kernel takes no frame of segments from a TAP without the whole header that they are to have';
+
 const reasons: readonly Reason[] = [
+	{ text: /^bpf_skb_load_bytes\(skb, ETH_HEADER \+ header \+ 12, /, met: true, why: SEGMENTS },
 	{ text: /> end\((it->)?skb\)$/, met: true, why: VERIFIER },
 	{ text: /^bpf_skb_(load|store)_bytes\(skb, (at|option), /, met: true, why: VERIFIER },
 	{ text: /^readable\(skb, ND_OPTIONS\)$/, met: false, why: VERIFIER },

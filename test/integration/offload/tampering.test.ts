@@ -103,7 +103,7 @@ test.serial(
 			} as const;
 			for (const attach of ['tcx', 'clsact'] as const) {
 				const port = new TcBpf({ attach }).open(context) as OffloadedPort;
-				port.setPort({ master: policy, host: 0, flag: 'bridge', punt: 0 });
+				port.setPort({ master: policy, host: 0, flag: 'bridge', nominated: false, punt: 0 });
 				for (const [edge, name] of [
 					[2, 'gone'],
 					[3, 'here'],

@@ -100,6 +100,7 @@ class OtherVersion {
 			flag: 'bridge',
 			slaves: slaves.length,
 			mac,
+			nominated: false,
 		} as const;
 		this.#set('port', indexBytes(0), portBytes(port));
 		this.#party(EDGE_HOST, edge, mac, [host.ipv4, host.ipv6]);

@@ -18,9 +18,13 @@ test('none is none, without a word', async t => {
 	t.deepEqual(await chooseOffload('none', 'l2'), {});
 });
 
-test('other modes are forwarded in user space', async t => {
-	t.is((await chooseOffload('auto', 'l3')).hook, undefined);
-	await t.throwsAsync(chooseOffload('tc-bpf', 'l3s'), { message: /mode l3s/ });
+test('a hook that lacks the rules of a mode is none for it', async t => {
+	const path = module(
+		'l2.mjs',
+		"export default { name: 'mine', probe: mode => (mode === 'l2' ? undefined : 'no rules of ' + mode), open: () => ({}) };",
+	);
+	t.is((await chooseOffload(path, 'l2')).hook?.name, 'mine');
+	await t.throwsAsync(chooseOffload(path, 'l3s'), { message: `offload '${path}': no rules of l3s` });
 });
 
 test('a word that is no hook is refused', t => {

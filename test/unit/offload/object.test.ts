@@ -28,6 +28,9 @@ test('C structures have the sizes that maps are made with', t => {
 		dropped: 'drops',
 		entered: 'traffic',
 		sent: 'traffic',
+		routes4: 'hop',
+		routes6: 'hop',
+		neighbours: 'neighbour',
 		decided: 'decision',
 	};
 	const source = `#include <linux/types.h>\n#include "${folder}port.h"\n${Object.entries(sizes)
@@ -57,6 +60,15 @@ test('values lie as C reads them', t => {
 	const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 	t.is(hex(ownerBytes({ edge: 2, ifindex: 7, mac })), `07000000${'525400000011'}0200`);
 	t.is(hex(senderBytes({ edge: 2, mac, learns: true })), `5254000000110200${'01000000'}`);
-	const port = { master: 1, host: 2, punt: 3, mtu: 4, flag: 'vepa', slaves: 5, mac } as const;
-	t.is(hex(portBytes(port)), `010000000200000003000000040000000200000005000000${'525400000011'}0000`);
+	const port = {
+		master: 1,
+		host: 2,
+		punt: 3,
+		mtu: 4,
+		flag: 'vepa',
+		slaves: 5,
+		mac,
+		nominated: true,
+	} as const;
+	t.is(hex(portBytes(port)), `010000000200000003000000040000000200000005000000${'525400000011'}0100`);
 });
