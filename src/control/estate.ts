@@ -9,6 +9,7 @@ import type { Logger } from '../log.js';
 import { sweepLeftovers } from '../offload/leftovers.js';
 import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sys/netlink/link.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
+import { withoutQueue } from '../sys/netlink/tc.js';
 import { createTap } from '../sys/tap.js';
 import { inTime } from './in-time.js';
 import { edgeLimits, effectiveLimits } from './limits.js';
@@ -159,7 +160,10 @@ export class Estate extends EventEmitter<EstateEvents> {
 	makeTap(record: SlaveRecord): void {
 		this.qmpSockets.make(record);
 		createTap(record.ifname, { owner: record.owner, queues: record.queues, vnetHeader: true });
-		this.#taps.set(record.name, { link: requireLink(record.ifname), claimed: false });
+		const link = requireLink(record.ifname);
+		// With one, the kernel would lose what the guest has no room for in silence, after the price of sending it.
+		withoutQueue(link.ifindex);
+		this.#taps.set(record.name, { link, claimed: false });
 	}
 
 	/** Takes over a TAP that a daemon before us made. @returns false if there is none. @throws IpvtapError `conflict`. */

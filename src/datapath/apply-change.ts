@@ -7,6 +7,8 @@ import { EDGE_HOST, EDGE_WIRE } from './verdict.js';
 /** Where a thread's frames for an edge leave. */
 export interface Interfaces {
 	setInterface(edge: number, ifindex: number): void;
+	/** What the master carries, and so all others: whether a longer frame may go the kernel says. */
+	setMtu(mtu: number): void;
 	/** What edges may receive is in the map with this descriptor; absent: each thread has buckets of its own. */
 	shareBuckets(map: number | undefined): void;
 }
@@ -65,6 +67,7 @@ export function applyChange(
 			return;
 		case 'mtu':
 			state.mtu = change.mtu;
+			transmit.setMtu(change.mtu);
 			return;
 		case 'multicast-slave':
 			state.multicastSlave = change.edge;

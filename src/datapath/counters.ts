@@ -36,6 +36,8 @@ export const UNBACKLOGGED_BYTES = 13;
 /** Drops of frames from the edge: index of the reason is added. */
 export const DROPS = 14;
 
+/** Frames for the edge that were not tried, because its queue had just been full: the drop of their senders, or a copy less. */
+export const NOT_TRIED = 61;
 /** Frames from the edge that wait for a next hop's MAC at the moment: goes up and down, behind all reasons. */
 export const WAITING = 62;
 /** Frames for the edge that its own limit refused: the drop of their senders, or a copy less. In the last place. */
@@ -59,6 +61,7 @@ export interface EdgeCounters {
 	copiesLost: number;
 	ringDrops: number;
 	rxLimited: number;
+	notTried: number;
 	drops: Partial<Record<DropReason, number>>;
 }
 
@@ -81,6 +84,7 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 		copiesLost: sum(COPIES_LOST),
 		ringDrops: sum(RING_DROPS),
 		rxLimited: sum(RX_LIMITED),
+		notTried: sum(NOT_TRIED),
 		drops,
 	};
 }

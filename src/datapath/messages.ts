@@ -140,6 +140,8 @@ export interface RingSetup {
 	address: bigint;
 	slotSize: number;
 	slots: number;
+	/** Of the transmit ring behind the other, SEND_SLOT bytes each. */
+	sendSlots: number;
 }
 
 export interface ForwarderSetup {

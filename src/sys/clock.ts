@@ -1,4 +1,4 @@
-/** The monotonic clock without garbage: `performance.now` makes a number object at each call, and costs the same. */
+/** The monotonic clock without garbage (`performance.now` makes a number object at each call, and costs the same), and a pause. */
 import { libc } from './libc.js';
 import { mapShared } from './memory.js';
 
@@ -8,6 +8,9 @@ export function monotonicMs(): number {
 	// struct timespec: seconds and nanoseconds of 64 bits each, whose lower halves last for 136 years of uptime.
 	return (words[0] as number) * 1000 + (words[2] as number) / 1e6;
 }
+
+/** Does nothing for so long, and some 50 µs more (PR_SET_TIMERSLACK). @syscalls clock_nanosleep */
+export const rest = libc.func('int usleep(unsigned int microseconds)') as (microseconds: number) => number;
 
 const CLOCK_MONOTONIC = 1;
 const timespec = mapShared(16);

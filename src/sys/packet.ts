@@ -13,24 +13,31 @@ export interface RingOptions {
 	slotSize: number;
 	/** Number of slots, a power of two. */
 	slots: number;
+	/** Slots of SEND_SLOT bytes of a transmit ring on the same socket, behind the others in the same mapping; 0: none. */
+	sendSlots: number;
 	/** Bytes of long frames that may wait beside the ring. */
 	longFrameBytes: number;
 	/** Classic BPF, attached before anything is received. */
 	filter: Uint8Array;
 }
 
-/** A TPACKET_V2 receive ring. The socket is the caller's: `closeRing` gives back both. */
+/** TPACKET_V2 rings. The socket is the caller's: `closeRing` gives back both. */
 export interface Ring {
 	fd: number;
 	mapping: Mapping;
 	slotSize: number;
 	slots: number;
+	sendSlots: number;
 }
 
 /** linux/if_packet.h: bits of `tp_status`. */
 export const TP_STATUS_USER = 1;
 export const TP_STATUS_COPY = 2;
 export const TP_STATUS_VLAN_VALID = 0x10;
+/** The same, of a transmit ring's slots. */
+export const TP_STATUS_AVAILABLE = 0;
+export const TP_STATUS_SEND_REQUEST = 1;
+export const TP_STATUS_WRONG_FORMAT = 4;
 
 /** `struct tpacket2_hdr`, offsets in bytes; the interface index is in the `sockaddr_ll` behind it. */
 export const TP_STATUS = 0;
@@ -40,9 +47,13 @@ export const TP_MAC = 12;
 export const TP_VLAN_TCI = 24;
 export const TP_IFINDEX = 32 + 4;
 
+/** Bytes of a transmit ring's slot; in it, frames begin where a received one's `sockaddr_ll` would lie. */
+export const SEND_SLOT = 2048;
+export const SEND_DATA = 32;
+
 /** Opens a ring. @throws SysError. @syscalls socket setsockopt mmap bind */
 export function openRing(options: RingOptions): Ring {
-	const { slotSize, slots } = options;
+	const { slotSize, slots, sendSlots } = options;
 	const fd = open();
 	try {
 		setInt(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
@@ -50,9 +61,14 @@ export function openRing(options: RingOptions): Ring {
 		setInt(fd, SOL_PACKET, PACKET_COPY_THRESH, 1);
 		const request = Uint32Array.of(BLOCK_SIZE, (slotSize * slots) / BLOCK_SIZE, slotSize, slots);
 		setOption(fd, SOL_PACKET, PACKET_RX_RING, new Uint8Array(request.buffer), 'PACKET_RX_RING');
-		const mapping = mapFd(fd, slotSize * slots);
+		if (sendSlots > 0) {
+			const sending = Uint32Array.of(SEND_SLOT * sendSlots, 1, SEND_SLOT, sendSlots);
+			setOption(fd, SOL_PACKET, PACKET_TX_RING, new Uint8Array(sending.buffer), 'PACKET_TX_RING');
+			setSendBuffer(fd, SEND_BUFFER);
+		}
+		const mapping = mapFd(fd, slotSize * slots + SEND_SLOT * sendSlots);
 		bindTo(fd, options.ifindex, ETH_P_ALL);
-		return { fd, mapping, slotSize, slots };
+		return { fd, mapping, slotSize, slots, sendSlots };
 	} catch (error) {
 		closeFd(fd);
 		throw error;
@@ -185,6 +201,11 @@ export const sendMessages = libc.func(
 	'int sendmmsg(int fd, void *messages, unsigned int count, int flags)',
 ) as (fd: number, messages: bigint, count: number, flags: number) => number;
 
+/** Sends the filled slots of a transmit ring to the interface of a `sockaddr_ll`. @returns bytes, or -1. @syscalls sendto */
+export function sendSlots(fd: number, address: bigint): number {
+	return sendTo(fd, null, 0, MSG_DONTWAIT, address, SOCKET_ADDRESS);
+}
+
 export const MSG_DONTWAIT = 0x40;
 
 // linux/if_packet.h, asm-generic/socket.h
@@ -211,6 +232,7 @@ const PACKET_STATISTICS = 6;
 const PACKET_COPY_THRESH = 7;
 const PACKET_AUXDATA = 8;
 const PACKET_VERSION = 10;
+const PACKET_TX_RING = 13;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
 const PACKET_MR_MULTICAST = 0;
@@ -280,6 +302,9 @@ const bind = libc.func('int bind(int fd, const void *address, unsigned int lengt
 	address: Uint8Array,
 	length: number,
 ) => number;
+const sendTo = libc.func(
+	'long sendto(int fd, void *buffer, size_t length, int flags, void *address, unsigned int size)',
+) as (fd: number, buffer: null, length: number, flags: number, address: bigint, size: number) => number;
 const setsockopt = libc.func(
 	'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
 ) as (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;

@@ -27,7 +27,7 @@ export const VNET_GSO_ECN = 0x80;
 
 const FLAGS = 0;
 const GSO_TYPE = 1;
-const HEADER_LENGTH = 2;
+export const VNET_HEADER_LENGTH = 2;
 const GSO_SIZE = 4;
 const CSUM_START = 6;
 const CSUM_OFFSET = 8;
@@ -55,7 +55,7 @@ export function vnetHeaderIsSane(
 	const header = at - VNET_HEADER;
 	const gsoType = frame.getUint8(header + GSO_TYPE);
 	const needsChecksum = (frame.getUint8(header + FLAGS) & VNET_NEEDS_CSUM) !== 0;
-	if (frame.getUint16(header + HEADER_LENGTH, LITTLE_ENDIAN) > length) return false;
+	if (frame.getUint16(header + VNET_HEADER_LENGTH, LITTLE_ENDIAN) > length) return false;
 	if (needsChecksum && !checksumFits(frame, at, length, ethertype, protocol)) return false;
 	if (gsoType === VNET_GSO_NONE) return true;
 	if (!needsChecksum || frame.getUint16(header + GSO_SIZE, LITTLE_ENDIAN) < GSO_SIZE_MIN) return false;

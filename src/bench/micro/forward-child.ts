@@ -5,9 +5,11 @@
 import { writeSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
+import { COUNTERS_BYTES } from '../../datapath/counters.js';
 import { forward } from '../../datapath/forward/forward.js';
 import { Limits } from '../../datapath/limits.js';
 import type { PortState } from '../../datapath/port-state.js';
+import { BACKLOG_BYTES, BACKLOG_CONTROL_WORDS, Backlog, QUEUED } from '../../datapath/slowpath/backlog.js';
 import { EDGE_SLAVES } from '../../datapath/verdict.js';
 import { monotonicMs } from '../../sys/clock.js';
 import { type Case, cases, portWith } from './cases.js';
@@ -34,12 +36,22 @@ new PerformanceObserver(list => {
 
 const frames = Number(process.argv[2]);
 const prepared = cases.map(prepare);
+const bytes = new Uint8Array(BACKLOG_BYTES);
+const region = { frame: new DataView(bytes.buffer), addressLow: 0, addressHigh: 0 };
+const backlog = new Backlog(region, new Int32Array(BACKLOG_CONTROL_WORDS), 1000);
+const counters = {
+	producer: new Float64Array(COUNTERS_BYTES / 8),
+	consumer: new Float64Array(COUNTERS_BYTES / 8),
+};
+let rubbish: { at: number; length: number; before: number; rubbish: undefined } | undefined;
 const limits = new Limits(monotonicMs);
 limits.set(EDGE_SLAVES, { tx: { rate: 1e9, burst: 1e6 }, slow: { rate: 1e7, burst: 1e4 } });
 // Everything first, in turns, so that the code is optimised for all kinds of frames and not for one.
 for (let round = 0; round < 20; round++) for (const one of prepared) loop(one, 20_000);
 for (const [index, { name }] of cases.entries()) await measure(name, count => loop(prepared[index]!, count));
+await measure('through the backlog', queue);
 await measure('the buckets of a limited guest, a look at the clock every 64 frames', spend);
+if (process.argv[3] === 'wasteful') await measure('an object for each frame', throwAway);
 
 async function measure(name: string, work: (count: number) => number): Promise<void> {
 	work(200_000);
@@ -109,4 +121,30 @@ function spend(count: number): number {
 		if (tx.take(EDGE_SLAVES, 60) && slow.take(EDGE_SLAVES, 1)) passed++;
 	}
 	return passed;
+}
+
+/** What goes to the slow path, taken off again in batches. */
+function queue(count: number): number {
+	let queued = 0;
+	for (let i = 0; i < count; i++) {
+		const { frames, lengths, ingress } = prepared[0]!;
+		const n = i & (TABLE - 1);
+		const verdict = backlog.push(
+			frames,
+			n * SLOT + AT,
+			lengths[n] as number,
+			ingress[n] as number,
+			counters.producer,
+			counters.consumer,
+		);
+		if (verdict === QUEUED) queued++;
+		if ((i & 63) === 63) while (backlog.peek()) backlog.shift(counters.consumer);
+	}
+	return queued;
+}
+
+/** For comparison: 56 bytes of garbage a frame. */
+function throwAway(count: number): number {
+	for (let i = 0; i < count; i++) rubbish = { at: i, length: i + 1, before: i - 1, rubbish: undefined };
+	return rubbish?.at ?? 0;
 }

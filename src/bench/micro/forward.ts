@@ -3,11 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { exec } from '../../lab/command.js';
 import type { MicroResult } from './result.js';
 
-/** @param frames per case. @throws IpvtapError when the child fails. */
-export async function measureForward(frames: number): Promise<MicroResult[]> {
+/**
+ * @param frames per case. @param wasteful adds a case, the last, that allocates: what the others must not look like.
+ * @throws IpvtapError when the child fails.
+ */
+export async function measureForward(frames: number, wasteful?: 'wasteful'): Promise<MicroResult[]> {
 	const child = fileURLToPath(new URL('./forward-child.js', import.meta.url));
 	// V8 writes its traces through a buffer of the C library: without stdbuf they would all come at the end.
-	const words = ['-oL', process.execPath, '--trace-deopt', child, String(frames)];
+	const words = ['-oL', process.execPath, '--trace-deopt', child, String(frames), wasteful ?? ''];
 	const text = await exec('stdbuf', words, { timeout: 120_000 });
 	const results: MicroResult[] = [];
 	let deoptimisations = 0;

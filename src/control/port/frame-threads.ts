@@ -6,13 +6,12 @@
 import { EventEmitter } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { BookChange, BookOrigin } from '../../datapath/address-book.js';
-import { COUNTERS_BYTES, type Counters } from '../../datapath/counters.js';
+import type { Counters } from '../../datapath/counters.js';
 import { FRAME_MARK } from '../../datapath/filter/programs.js';
 import type { RxFilter } from '../../datapath/groups.js';
 import {
 	type Command,
 	DOORBELL_SLOW_PATH,
-	DOORBELL_WORDS,
 	type ForwarderSetup,
 	type JammedReport,
 	type Report,
@@ -21,12 +20,12 @@ import {
 	type SlowPathSetup,
 	type StateChange,
 } from '../../datapath/messages.js';
-import { NEIGHBOURS_MAX } from '../../datapath/routing/neighbours.js';
-import { BACKLOG_BYTES, BACKLOG_CONTROL_WORDS } from '../../datapath/slowpath/backlog.js';
+import { BACKLOG_BYTES } from '../../datapath/slowpath/backlog.js';
 import { asIpvtapError, IpvtapError } from '../../errors.js';
-import { closeFd, openEvent, signalEvent } from '../../sys/fd.js';
+import { closeFd, signalEvent } from '../../sys/fd.js';
 import { type Mapping, mapShared, unmap } from '../../sys/memory.js';
 import { closeRing, openSender, type Ring } from '../../sys/packet.js';
+import { ringSetup, sharedSetup } from './frame-setup.js';
 import { Journal } from './journal.js';
 
 /**
@@ -263,26 +262,6 @@ export class FrameThreads extends EventEmitter<{
 		this.#waiting.clear();
 		if (!this.#stopping) this.emit('failed', error);
 	}
-}
-
-function sharedSetup(backlogAddress: bigint, backlogFrames: number): SharedSetup {
-	return {
-		backlogAddress,
-		backlogControl: new SharedArrayBuffer(BACKLOG_CONTROL_WORDS * 4),
-		backlogFrames,
-		forwarderCounters: new SharedArrayBuffer(COUNTERS_BYTES),
-		slowPathCounters: new SharedArrayBuffer(COUNTERS_BYTES),
-		doorbells: new SharedArrayBuffer(DOORBELL_WORDS * 4),
-		forwarderEvent: openEvent(),
-		slowPathEvent: openEvent(),
-		neighboursUsed: new SharedArrayBuffer(NEIGHBOURS_MAX),
-		// Guests must not be able to foresee it, or they could choose addresses that collide.
-		seed: crypto.getRandomValues(new Int32Array(1))[0] as number,
-	};
-}
-
-function ringSetup({ fd, mapping, slotSize, slots }: Ring) {
-	return { fd, address: mapping.address, slotSize, slots };
 }
 
 function startWorker(path: string, workerData: object, ...transferList: MessagePort[]): Worker {

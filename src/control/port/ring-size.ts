@@ -6,11 +6,18 @@ const RING_BYTES = 8 << 20;
 export const LONG_FRAME_BYTES = 16 << 20;
 /** What stands before a frame in its slot: tpacket2_hdr, sockaddr_ll and the virtio header, rounded up. */
 const SLOT_OVERHEAD = 128;
+/** Frames of one batch, and as many again that a slow driver may still hold. */
+const SEND_SLOTS = 256;
 /** Beyond this, frames are read from the socket one by one, as GSO frames are. */
 const SLOT_MAX = 16384;
 
 /** Slots are the smallest power of two that holds a frame of this MTU. */
-export function ringSize(mtu: number): { slotSize: number; slots: number; longFrameBytes: number } {
+export function ringSize(mtu: number) {
 	const slotSize = Math.min(SLOT_MAX, Math.max(2048, 2 ** Math.ceil(Math.log2(mtu + SLOT_OVERHEAD))));
-	return { slotSize, slots: RING_BYTES / slotSize, longFrameBytes: LONG_FRAME_BYTES };
+	return {
+		slotSize,
+		slots: RING_BYTES / slotSize,
+		sendSlots: SEND_SLOTS,
+		longFrameBytes: LONG_FRAME_BYTES,
+	};
 }

@@ -10,7 +10,7 @@ export function noStats(): SlaveStats {
 /**
  * A slave's counters from its guest's side.
  * @param device what the TAP sent to its guest: the kernel alone knows what the guest read, and what it dropped
- * because the guest didn't.
+ * because the guest didn't. What it would have dropped, too, was not tried.
  */
 export function edgeStats(edge: EdgeCounters, device: LinkCounter): SlaveStats {
 	const stats = noStats();
@@ -19,7 +19,7 @@ export function edgeStats(edge: EdgeCounters, device: LinkCounter): SlaveStats {
 	stats.queued = edge.queued;
 	addDrops(stats, edge);
 	count(stats, 'limit-rx', edge.rxLimited);
-	count(stats, 'receiver-full', device.dropped);
+	count(stats, 'receiver-full', device.dropped + edge.notTried);
 	return stats;
 }
 

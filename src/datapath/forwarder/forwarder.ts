@@ -4,7 +4,8 @@
  *   1. from the ring of the slaves (the host slave among them), then from the master's, take at most a batch
  *   2. for each frame: which edge sent it; VLAN tag and virtio header sane?; `forward` decides and rewrites
  *   3. what goes to one edge is added to the batch, where it lies; what needs thought is copied to the backlog
- *   4. one `sendmmsg`; only then are the ring's slots given back to the kernel, so nothing is ever copied here
+ *   4. send, short frames by the ring's other half (send-ring.ts), long ones from where they lie; only then are the
+ *      slots given back to the kernel
  *   5. wake the slow path once if anything was queued; apply messages; sleep in `poll` when there was nothing
  *
  * Who owns a slot: the kernel until TP_STATUS_USER, then this thread until `release`. Frames of one sender keep
@@ -97,6 +98,7 @@ export class Forwarder {
 		this.#counters = new Float64Array(shared.forwarderCounters);
 		this.#slowPathCounters = new Float64Array(shared.slowPathCounters);
 		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters, {
+			clock: this.#state.limits.clock,
 			rx: this.#state.limits.rx,
 			others: this.#slowPathCounters,
 		});
@@ -125,7 +127,7 @@ export class Forwarder {
 				continue;
 			}
 			// A reply to what was just sent is often microseconds away, and cheaper to look for than to sleep for.
-			const now = performance.now();
+			const now = monotonicMs();
 			if (quietSince === 0) quietSince = now;
 			if (now - quietSince < spin) {
 				// The guest that is to answer may be waiting for this very processor.
@@ -141,7 +143,7 @@ export class Forwarder {
 	#sleep(): void {
 		this.#poll.wait(LOOK_MS);
 		// By the clock: on a LAN that is never quite quiet, no wait ever ends by itself.
-		if (performance.now() - this.#looked >= LOOK_MS) this.#lookAfterRings();
+		if (monotonicMs() - this.#looked >= LOOK_MS) this.#lookAfterRings();
 		if (this.#poll.ready(EVENT)) clearEvent(this.#setup.shared.forwarderEvent);
 		// The master went down: without taking the error, `poll` would return at once for as long as it is.
 		if (this.#poll.failed(MASTER)) takeError(this.#master.source.fd);
@@ -159,7 +161,7 @@ export class Forwarder {
 		}
 		if (count > 0) {
 			intake.taken = true;
-			this.#transmit.flush();
+			this.#transmit.flush(source.sendRing);
 			source.release();
 			if (this.#queued) this.#wakeSlowPath();
 		}
@@ -177,7 +179,7 @@ export class Forwarder {
 
 	/** Counts what the kernel has dropped, and notices a ring that it drops everything for (see socket-reader.ts). */
 	#lookAfterRings(): void {
-		this.#looked = performance.now();
+		this.#looked = monotonicMs();
 		this.#lookAfter(this.#slaves, EDGE_HOST);
 		this.#lookAfter(this.#master, EDGE_WIRE);
 	}

@@ -7,6 +7,7 @@ import { type Mapping, mapShared, unmap, viewOf } from '../../sys/memory.js';
 import {
 	MSG_DONTWAIT,
 	receive,
+	SEND_SLOT,
 	TP_IFINDEX,
 	TP_LENGTH,
 	TP_MAC,
@@ -17,6 +18,7 @@ import {
 } from '../../sys/packet.js';
 import { VNET_HEADER } from '../../wire/vnet-header.js';
 import type { RingSetup } from '../messages.js';
+import { SendRing } from '../send-ring.js';
 import { type Region, regionOf } from '../transmit.js';
 import type { FrameSource } from './frame-source.js';
 
@@ -27,6 +29,7 @@ export const LONG_FRAMES = 16;
 
 export class RingReader implements FrameSource {
 	readonly fd: number;
+	readonly sendRing: SendRing;
 	readonly #region: Region;
 	readonly #lane: Mapping;
 	readonly #laneRegion: Region;
@@ -51,9 +54,10 @@ export class RingReader implements FrameSource {
 		this.fd = setup.fd;
 		this.#slotSize = setup.slotSize;
 		this.#slots = setup.slots;
-		const length = setup.slotSize * setup.slots;
+		const length = setup.slotSize * setup.slots + SEND_SLOT * setup.sendSlots;
 		const bytes = viewOf(setup.address, length);
 		this.#region = regionOf({ address: setup.address, length, bytes });
+		this.sendRing = new SendRing(setup, this.#region);
 		this.#words = new Int32Array(bytes.buffer);
 		this.#halves = new Uint16Array(bytes.buffer);
 		this.#lane = mapShared(LONG_FRAME * LONG_FRAMES);

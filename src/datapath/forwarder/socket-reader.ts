@@ -26,6 +26,7 @@ const CONTROL_HEADER = 16;
 export class SocketReader implements FrameSource {
 	readonly fd: number;
 	readonly region: Region;
+	readonly sendRing = undefined;
 	at = 0;
 	length = 0;
 	ifindex = 0;

@@ -46,6 +46,7 @@ export class SlowPathThread {
 		this.#backlog = new Backlog(this.#region, new Int32Array(shared.backlogControl), shared.backlogFrames);
 		this.#counters = new Float64Array(shared.slowPathCounters);
 		this.#transmit = new TransmitBatch(setup.sender, BATCH, this.#counters, {
+			clock: this.#state.limits.clock,
 			rx: this.#state.limits.rx,
 			others: new Float64Array(shared.forwarderCounters),
 		});

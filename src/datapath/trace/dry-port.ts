@@ -133,7 +133,7 @@ export class DryPort {
 	}
 }
 
-const nowhere = { setInterface: () => undefined, shareBuckets: () => undefined };
+const nowhere = { setInterface: () => undefined, setMtu: () => undefined, shareBuckets: () => undefined };
 
 function memoryWith(bytes: Uint8Array, partial: boolean, checksum = { start: 0, offset: 0 }): DataView {
 	const memory = new Uint8Array(HEADROOM + bytes.length);

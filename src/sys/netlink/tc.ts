@@ -50,6 +50,15 @@ export function deleteClsact(ifindex: number): boolean {
 	);
 }
 
+/**
+ * Leaves a device without a queue in front of its own, so that whoever sends learns that it is full. Somebody else's
+ * queue takes this one's place like any other. @throws NetlinkError. @syscalls netlink
+ */
+export function withoutQueue(ifindex: number): void {
+	const body = Buffer.concat([tcmsg(ifindex, 0, TC_H_ROOT, 0), attribute(TCA_KIND, text('noqueue'))]);
+	request(`take the queue of device ${ifindex} away`, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body);
+}
+
 /** Which filter: priority 1 … 65535, the lowest is asked first; handle from 1 tells filters of one priority apart. */
 export interface FilterKey {
 	priority: number;
@@ -249,6 +258,7 @@ const RTM_NEWTFILTER = 44;
 const RTM_DELTFILTER = 45;
 const RTM_GETTFILTER = 46;
 const TCMSG_BYTES = 20;
+const TC_H_ROOT = 0xffffffff;
 const TC_H_CLSACT = 0xfffffff1;
 const CLSACT_HANDLE = 0xffff0000;
 /** TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS or TC_H_MIN_EGRESS) */

@@ -182,3 +182,12 @@ async function until(condition: () => boolean): Promise<void> {
 function words(line: string): [string, ...string[]] {
 	return line.split(' ') as [string, ...string[]];
 }
+
+test.serial('a device without a queue, until somebody gives it one', t => {
+	run('tc', 'qdisc', 'replace', 'dev', 'v0', 'root', 'pfifo');
+	tc.withoutQueue(ifindex);
+	t.regex(run('tc', 'qdisc', 'show', 'dev', 'v0', 'root'), /^qdisc noqueue /);
+	tc.withoutQueue(ifindex);
+	run('tc', 'qdisc', 'replace', 'dev', 'v0', 'root', 'pfifo');
+	t.regex(run('tc', 'qdisc', 'show', 'dev', 'v0', 'root'), /^qdisc pfifo /);
+});
