@@ -23,12 +23,12 @@ import { edges, macs, type Traffic } from './steady-traffic.js';
 
 const [frames, wasteful] = [Number(process.argv[2]), process.argv[3] === 'wasteful'];
 
-run('ip', 'link', 'add', 'master', 'address', macs.master, 'type', 'veth', 'peer', 'name', 'far');
+run('ip', 'link', 'add', 'wire', 'address', macs.master, 'type', 'veth', 'peer', 'name', 'far');
 for (const name of ['a', 'b']) run('ip', 'tuntap', 'add', 'dev', name, 'mode', 'tap', 'vnet_hdr');
-for (const name of ['master', 'far', 'a', 'b']) run('ip', 'link', 'set', name, 'up');
+for (const name of ['wire', 'far', 'a', 'b']) run('ip', 'link', 'set', name, 'up');
 for (const name of ['a', 'b']) run('tc', 'qdisc', 'replace', 'dev', name, 'root', 'noqueue');
 
-const [master, a, b] = ['master', 'a', 'b'].map(requireLink) as [Link, Link, Link];
+const [master, a, b] = ['wire', 'a', 'b'].map(requireLink) as [Link, Link, Link];
 type Link = ReturnType<typeof requireLink>;
 const slavesRing = openPortRing('slaves', master);
 const masterRing = openPortRing('master', master);
