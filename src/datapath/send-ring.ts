@@ -79,7 +79,9 @@ export class SendRing {
 	 * @returns how many frames went out, from the first; if not all, `failure` tells of the next, and the rest is gone.
 	 */
 	push(address: bigint): number {
-		const bytes = sendSlots(this.#fd, address);
+		let bytes = sendSlots(this.#fd, address);
+		// The first call after the interface that the socket receives from went down says that, whomever it sends to.
+		if (bytes < 0 && errno() === ENETDOWN) bytes = sendSlots(this.#fd, address);
 		this.failure = bytes < 0 ? errno() : 0;
 		let slot = this.#pushed;
 		let sent = 0;
@@ -115,3 +117,4 @@ export class SendRing {
 }
 
 const EAGAIN = 11;
+const ENETDOWN = 100;
