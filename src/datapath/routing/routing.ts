@@ -57,7 +57,7 @@ export class Routing {
 	readonly #hops = new Map<string, { index: number; uses: number; way: Way }>();
 	readonly #seed: number;
 	/** By hop: of which ones it consists, if it is several. */
-	readonly #several: (Members | undefined)[] = [];
+	readonly #several: (Members | undefined)[] = [undefined];
 	readonly #prefixes = new Map<string, string>();
 	readonly #free: number[] = [];
 	/** Hop 0 is what no prefix leads to. */
