@@ -24,8 +24,8 @@ export function checkMaster(name: string, own: (link: Link) => boolean): FitMast
 		throw new IpvtapError('not-found', `can't use ${quote(name)} as a master: there is no such interface`, {
 			hint: `interfaces here: ${
 				listLinks()
+					.filter(other => other.name !== 'lo' && !own(other))
 					.map(other => other.name)
-					.filter(other => other !== 'lo')
 					.join(', ') || 'none but lo'
 			}`,
 		});
