@@ -44,11 +44,7 @@ test('udhcpc, dhclient, dhcpcd and systemd-networkd, each in a machine of its ow
 	t.is(new Set(peers.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6])).size, 2 * guests.length);
 
 	const members = (['host', 'laptop', 'router'] as const).map(name => member(place, name));
-	const failed = (await reachAll([...peers, ...members])).filter(({ ok }) => !ok);
-	t.deepEqual(
-		failed.map(({ from, to, address }) => `${from} doesn't reach ${to} at ${address}`),
-		[],
-	);
+	await everybodyReachesEverybody(t, [...peers, ...members]);
 	await Promise.all(
 		['host', 'laptop'].map(name => answersByName(t, place, name as 'host' | 'laptop', guests)),
 	);
@@ -147,6 +143,18 @@ function made(slave: Slave): AddressEntry | undefined {
 function member(place: Place, name: 'host' | 'laptop' | 'router'): Peer {
 	const { ipv4, ipv6 } = lanMembers[name];
 	return { name, ipv4, ipv6, run: script => place.lan[name].run('sh', ['-c', script]) };
+}
+
+/** On a busy machine an answer may come too late for a ping: then all are pinged again. */
+async function everybodyReachesEverybody(t: ExecutionContext, peers: readonly Peer[]): Promise<void> {
+	for (let round = 1; ; round++) {
+		const failed = (await reachAll(peers)).filter(({ ok }) => !ok);
+		const words = failed.map(
+			({ from, to, address, received }) => `${from} to ${to}, ${address}: ${received}`,
+		);
+		if (failed.length > 0 && round < 4) t.log(`round ${round}: of 3 answers came: ${words.join('; ')}`);
+		else return void t.deepEqual(words, []);
+	}
 }
 
 /** Asks for each guest's name by multicast, and hears each answer once, from the guest's own address. */

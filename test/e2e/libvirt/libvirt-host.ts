@@ -192,7 +192,9 @@ export class LibvirtHost {
 		const routes = await this.lan.host.exec('sh', ['-c', 'ip -4 route; ip -6 route']);
 		const guests = routes.split('\n').filter(line => / dev ipvh-/.test(line) && !/^fe80/.test(line));
 		const filters = await this.lan.host.exec('tc', ['filter', 'show', 'dev', 'eth0', 'ingress']);
-		return [...taps, ...guests.map(line => line.trim()), ...(filters === '' ? [] : ['a filter on eth0'])];
+		// An offload's programs belong to the master, and stay as long as it.
+		const shield = filters.includes('bytecode') ? ['a filter on eth0'] : [];
+		return [...taps, ...guests.map(line => line.trim()), ...shield];
 	}
 
 	async close(): Promise<void> {
