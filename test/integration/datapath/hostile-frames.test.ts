@@ -1,9 +1,10 @@
 /** Every kind of frame that an evil guest may send: it goes where it may go, or is counted under its reason. */
 import test from 'ava';
 import { books, follow, sum } from './accounting.js';
+import { address } from './frames.js';
 import { brokenFrames } from './hostile-broken.js';
 import { lyingFrames } from './hostile-lying.js';
-import { evil, type Fate, speakAs, v6, victim, victimLinkLocal } from './hostile-speech.js';
+import { evil, evilLinkLocal, type Fate, speakAs, v6, victim, victimLinkLocal } from './hostile-speech.js';
 import { jam } from './jam.js';
 import { far, host, Site } from './site.js';
 
@@ -14,9 +15,14 @@ let site: Site;
 test.before(async () => {
 	site = await Site.create('hostile');
 	speakAs(await site.guest('evil', 11), await site.guest('victim', 12));
-	// The victim's link-local address is its own from its first use.
-	victim.end.send(v6({ source: victimLinkLocal, destination: far.ipv6 }, new Uint8Array(8), victim.mac));
-	site.far.receiveUntil(({ frame }) => frame.readUInt16BE(12) === 0x86dd && frame[20] === 17);
+	// Link-local addresses are a guest's own when it has used them, and nobody has answered.
+	for (const [guest, source] of [
+		[victim, victimLinkLocal],
+		[evil, evilLinkLocal],
+	] as const) {
+		guest.end.send(v6({ source, destination: far.ipv6 }, new Uint8Array(8), guest.mac));
+		site.far.receiveUntil(({ frame }) => frame.subarray(22, 38).equals(address(source)));
+	}
 });
 
 test.after.always(() => site?.close());

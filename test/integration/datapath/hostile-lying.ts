@@ -227,7 +227,7 @@ export const lyingFrames: Record<string, () => Case[]> = {
 			() => arpFrame({ sender: '0.0.0.0', target: '192.0.2.77' }),
 			{ drop: 'arp-spoof' },
 		],
-		["a probe for the victim's", () => arpFrame({ sender: '0.0.0.0', target: victim.ipv4 }), 'victim'],
+		["a probe for the victim's", () => arpFrame({ sender: '0.0.0.0', target: victim.ipv4 }), 'nowhere'],
 		['an announcement of its own', () => arpFrame({ operation: 2, target: evil.ipv4 }), 'wire'],
 		['operation 3', () => arpFrame({ operation: 3 }), malformed],
 		['operation 0', () => arpFrame({ operation: 0 }), malformed],
