@@ -30,9 +30,11 @@ const entries: Readonly<Record<string, Entry>> = {
 		usual: true,
 		quick: true,
 		make: () =>
-			new IpvtapPeer(OFFLOAD, 'tc-bpf', 'ipvtap, eBPF at TC ingress (tcx)', {
-				IPVTAP_TC_ATTACH: 'tcx',
-			}),
+			new IpvtapPeer(
+				OFFLOAD,
+				'tc-bpf',
+				'ipvtap, eBPF at TC ingress (tcx where the kernel has it, else clsact)',
+			),
 	},
 	[USERSPACE]: {
 		usual: true,

@@ -20,16 +20,15 @@ export class IpvtapPeer implements Peer {
 	readonly #offload: string;
 	readonly #slaves: Slave[] = [];
 	#ground: Ground | undefined;
-	#env: NodeJS.ProcessEnv;
+	#env: NodeJS.ProcessEnv = {};
 	#socket = '';
 	#removeFolder: (() => void) | undefined;
 	#sweepPins: (() => void) | undefined;
 	#forgetPins: (() => void) | undefined;
 	#daemon = 0;
 
-	/** @param offload as `ipvtap up --offload` takes it. @param env of the daemon's, in addition. */
-	constructor(name: string, offload: string, about: string, env: NodeJS.ProcessEnv = {}) {
-		this.#env = env;
+	/** @param offload as `ipvtap up --offload` takes it. */
+	constructor(name: string, offload: string, about: string) {
 		this.name = name;
 		this.#offload = offload;
 		this.about = about;
@@ -46,7 +45,6 @@ export class IpvtapPeer implements Peer {
 		this.#forgetPins = track(this.#sweepPins);
 		this.#env = {
 			...toolsEnv,
-			...this.#env,
 			IPVTAP_SOCKET: this.#socket,
 			IPVTAP_STATE_DIR: state,
 		};
