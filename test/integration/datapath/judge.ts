@@ -34,6 +34,9 @@ import { difference } from './accounting.js';
 import { ethernet, ipv4, ipv6, udp } from './frames.js';
 import { jam } from './jam.js';
 
+/** Behind a route that is too narrow for 700 bytes. */
+const narrow = '100.64.1.9';
+
 /** What a case wants the port to be. */
 interface Setting {
 	mode: ModeName;
@@ -240,16 +243,22 @@ export class JudgedPort {
 	#flushRouted(from: Place): Buffer[] {
 		const { mode, multicastSlave } = this.#set;
 		const fast = Buffer.from(`fast marker ${++this.#markers} `);
+		const slow = Buffer.from(`slow marker ${this.#markers} `);
 		if (from === 'wire') {
 			const answer = this.#ask('wire', gateway.mac, vm1.ipv4);
-			if (mode === 'l3s') return [answer];
+			// An offload answers by itself.
+			if (multicastSlave !== null) {
+				const packet = ipv6({ source: gateway.ipv6, destination: 'ff02::1' }, udp(9, 9, slow));
+				this.#end('wire').send(ethernet('33:33:00:00:00:01', gateway.mac, 0x86dd, packet));
+				this.#await(multicastSlave, slow);
+			}
+			if (mode === 'l3s') return [answer, slow];
 			const packet = ipv4({ source: gateway.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast));
 			this.#end('wire').send(ethernet(MASTER, gateway.mac, 0x0800, packet));
 			this.#await('vm1', fast);
-			return [answer, fast];
+			return [answer, slow, fast];
 		}
 		if (from === 'host') {
-			const slow = Buffer.from(`slow marker ${this.#markers} `);
 			if (multicastSlave !== null) {
 				const packet = ipv6({ source: host.ipv6, destination: 'ff02::1' }, udp(9, 9, slow));
 				this.#end('host').send(ethernet('33:33:00:00:00:01', MASTER, 0x86dd, packet));
@@ -265,7 +274,12 @@ export class JudgedPort {
 		const packet = ipv4({ source: vm1.ipv4, destination: gateway.ipv4 }, udp(9, 9, fast));
 		this.#end('vm1').send(ethernet(MASTER, vm1.mac, 0x0800, packet));
 		this.#await(mode === 'l3s' ? 'host' : 'wire', fast);
-		return [answer, fast];
+		if (mode === 'l3s') return [answer, fast];
+		// What is cut has been the slow path's; each piece shows whose it is.
+		const whole = ipv4({ source: vm1.ipv4, destination: narrow }, udp(9, 9, Buffer.alloc(700, slow)));
+		this.#end('vm1').send(ethernet(MASTER, vm1.mac, 0x0800, whole));
+		this.#await('wire', slow);
+		return [answer, slow, fast];
 	}
 
 	/** Probes for an address that is taken, and waits for the answer. @returns what tells it from other frames. */
