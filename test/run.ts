@@ -74,10 +74,15 @@ async function ava(config: string, ...files: string[]): Promise<Outcome> {
 	});
 	const result: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [], status: null };
 	let shown = false;
+	const seconds = new Map<string, number>();
+	let last = performance.now();
 	for await (const line of createInterface({ input: child.stdout })) {
 		const test = /^(not )?ok \d+ - (.*?)(?: # (SKIP|TODO).*)?$/i.exec(line);
 		if (test) {
 			const [, not, title = '', directive] = test;
+			const file = title.split(' › ').slice(0, -1).join('/');
+			seconds.set(file, (seconds.get(file) ?? 0) + (performance.now() - last) / 1000);
+			last = performance.now();
 			shown = not !== undefined || directive !== undefined;
 			if (directive) result.skipped++;
 			else if (not) {
@@ -90,9 +95,19 @@ async function ava(config: string, ...files: string[]): Promise<Outcome> {
 		}
 	}
 	result.status = await ended(child);
+	print(`# slowest: ${slowest(seconds)}`);
 	// An uncaught exception or a rejected promise between two tests leaves no `not ok` of its own.
 	if (result.failed === 0 && (result.status !== 0 || result.passed === 0)) result.failed++;
 	return result;
+}
+
+/** Where files run one after another, what passes before a test's result is its file's. */
+function slowest(seconds: ReadonlyMap<string, number>): string {
+	return [...seconds]
+		.sort(([, one], [, other]) => other - one)
+		.slice(0, 8)
+		.map(([file, time]) => `${file || 'the file'} ${Math.round(time)} s`)
+		.join(', ');
 }
 
 function ended(child: ReturnType<typeof spawn>): Promise<number | null> {
