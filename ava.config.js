@@ -2,5 +2,5 @@
 export default {
 	files: ['dist/test/unit/**/*.test.js', 'dist/test/properties/**/*.test.js'],
 	nodeArguments: ['--enable-source-maps'],
-	timeout: '180s',
+	timeout: '300s',
 };

@@ -4,5 +4,5 @@ export default {
 	nodeArguments: ['--enable-source-maps'],
 	workerThreads: false,
 	concurrency: 1,
-	timeout: '300s',
+	timeout: '480s',
 };

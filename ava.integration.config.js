@@ -7,5 +7,5 @@ export default {
 	nodeArguments: ['--enable-source-maps'],
 	workerThreads: false,
 	concurrency: 1,
-	timeout: '180s',
+	timeout: '480s',
 };
