@@ -217,7 +217,7 @@ test.serial(
 test.serial('whoever speaks from the address of a neighbour on the LAN is not heard at all', async t => {
 	const { lan, truth } = place;
 	// It has used up its budget, and had better have an address of its own to be asked by.
-	await place.product.json('set', 'thief', '--limit', 'learn=60/24');
+	await place.product.json('set', 'thief', '--limit', 'learn=none');
 	thief.end.send(fromAddress(thief.ipv4));
 	await until('it to have its own address', 5000, async () =>
 		(await addressesOf('thief')).includes(thief.ipv4),
@@ -253,7 +253,10 @@ test.serial('whoever speaks from the address of a neighbour on the LAN is not he
 	// Its own addresses may come and go; what others believe of their neighbours may not.
 	const beliefs = changes(place, before[0], await hear(place)).filter(change => change.includes('believes'));
 	t.deepEqual(beliefs, []);
-	t.deepEqual(await drops(), { 'duplicate-address': 2 * lies.length });
+	const counted = await drops();
+	t.log(counted);
+	t.is(sum(counted), 2 * lies.length);
+	t.true((counted['duplicate-address'] ?? 0) > lies.length, 'not for the budget alone');
 	const own = await addressesOf('thief');
 	t.deepEqual(
 		own.filter(address => [laptop.ipv4, laptop.ipv6, linkLocal].includes(address)),
