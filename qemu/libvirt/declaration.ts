@@ -113,8 +113,11 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 	const device = domain.interfaces.find(one => one.target === target);
 	const own = attributes.get('mac');
 	if (device) {
-		if (own !== undefined) faults.add(`${path}/@mac`, quoted(own), `none: the MAC is that of ${device.path}`);
-		return { ...nic, ...readDevice(device, faults), present: true };
+		// One that was plugged in later keeps its declaration, and libvirt writes down how: it may be libvirt's own TAP.
+		const plugged = own !== undefined && own.toLowerCase() === device.mac?.toLowerCase();
+		if (own !== undefined && !plugged)
+			faults.add(`${path}/@mac`, quoted(own), `none: the MAC is that of ${device.path}`);
+		return { ...nic, ...readDevice(device, plugged, faults), present: true };
 	}
 	if (own === undefined && target !== '') {
 		const targets = domain.interfaces.filter(({ type }) => type === 'ethernet').map(one => one.target);
@@ -130,11 +133,12 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 
 function readDevice(
 	device: DomainInterface,
+	plugged: boolean,
 	faults: Faults,
 ): Pick<NicDeclaration, 'mac' | 'mtu' | 'queues' | 'vhost' | 'alias'> {
 	const { path, type, managed, mac, mtu, queues, driver, bandwidth, alias } = device;
 	if (type !== 'ethernet') faults.add(`${path}/@type`, quoted(type), "'ethernet'");
-	if (managed !== 'no') faults.add(`${path}/target/@managed`, managed && quoted(managed), "'no'");
+	if (managed !== 'no' && !plugged) faults.add(`${path}/target/@managed`, managed && quoted(managed), "'no'");
 	// libvirt's outbound qdisc finds its place taken by our filter (virNetDevBandwidthSet); in its inbound queue frames
 	// would wait that still count as the forwarder's, until there is no room for those of other guests.
 	if (bandwidth !== undefined)

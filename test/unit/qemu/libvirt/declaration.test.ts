@@ -112,6 +112,15 @@ test('a NIC for later has its MAC in its declaration', t => {
 	t.like(declaration?.nics[0], { target: 'ipvt-late', mac: '52:54:00:00:00:09', present: false, queues: 1 });
 });
 
+test('a NIC that was plugged in later is what it was declared to be, also as a TAP that libvirt made', t => {
+	const late = "<i:nic target='ipvt-late' master='eth0' mac='52:54:00:00:00:09'/>";
+	const plugged =
+		"<interface type='ethernet'><mac address='52:54:00:00:00:09'/><target dev='ipvt-late'/></interface>";
+	const declaration = read(late, plugged);
+	t.deepEqual(declaration?.faults, []);
+	t.like(declaration?.nics[0], { target: 'ipvt-late', mac: '52:54:00:00:00:09', present: true });
+});
+
 const at = '/domain/metadata/i:vm/i:nic';
 const nic = (attributes: string, inner = '') => `<i:nic ${attributes}>${inner}</i:nic>`;
 const good = "target='ipvt-web1' master='eth0'";
