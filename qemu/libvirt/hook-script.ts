@@ -24,7 +24,7 @@ entry=${quoted(entry)}
 export IPVTAP_SOCKET=${quoted(socket)}
 case $2 in prepare | migrate | started | reconnect | stopped | release) ;; *) exit 0 ;; esac
 xml=$(cat)
-case $xml in *ipvtap*) ;; *) exit 0 ;; esac
+case $xml in *'<ipvtap:'* | *ipvtap.dev/*) ;; *) exit 0 ;; esac
 if [ -x "$node" ] && [ -r "$entry" ]; then
 	printf '%s\\n' "$xml" | timeout -s KILL 3 "$node" "$entry" "$@" >/dev/null
 	status=$?
