@@ -61,7 +61,8 @@ export class NaiveForwarder {
 	readonly #topology: Topology;
 	readonly #claimable: NaiveClaimable;
 	readonly #router: NaiveRouter;
-	#releasing = false;
+	/** What the frame at hand has waited for. */
+	#released: string | undefined;
 	/** What a slave has said from what it has claimed. */
 	readonly #held = new Map<NaiveEntry, { frame: Uint8Array; partial: boolean }[]>();
 
@@ -118,9 +119,9 @@ export class NaiveForwarder {
 			for (const claim of claims) {
 				const frames = this.#held.get(claim) ?? [];
 				this.#held.delete(claim);
-				this.#releasing = true;
+				this.#released = claim.address;
 				const released = frames.flatMap(({ frame, partial }) => this.receive(claim.edge, frame, partial).out);
-				this.#releasing = false;
+				this.#released = undefined;
 				out.push(...released.sort((a, b) => a.edge - b.edge));
 			}
 			if (![...this.#held.keys()].some(claim => this.book.entries.includes(claim))) return out;
@@ -143,8 +144,9 @@ export class NaiveForwarder {
 			const nd = parsed.kind === 'ipv6' && typeof parsed.nd === 'object' ? parsed.nd : undefined;
 			return { to: WIRE, frame: nd ? this.#ndOutwards(frame, nd, partial) : this.#arpOutwards(frame) };
 		}
-		// It has waited for this very address, and lost it again.
-		if (this.#releasing && address === sourceOf(frame)) return { drop: 'tentative' };
+		// It has waited for this very address, and lost it again; or waited for its source before its target.
+		const inVain = this.#released !== undefined && [this.#released, sourceOf(frame)].includes(address);
+		if (inVain) return { drop: 'tentative' };
 		const claim = this.book.holderOf(address) as NaiveEntry;
 		this.#held.set(claim, [...(this.#held.get(claim) ?? []), { frame, partial }]);
 		return { claim: address };

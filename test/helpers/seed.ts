@@ -24,7 +24,8 @@ export function check<Values>(t: ExecutionContext, property: fc.IProperty<Values
 		seed,
 		numRuns: Math.ceil(runs * factor),
 		includeErrorInReport: true,
-		skipAllAfterTimeLimit: SHRINKING_MS * factor,
+		interruptAfterTimeLimit: SHRINKING_MS * factor,
+		markInterruptAsFailure: true,
 	});
 	t.pass();
 }

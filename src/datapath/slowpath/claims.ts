@@ -50,8 +50,8 @@ export class Claims {
 	readonly claimable = new Claimable();
 	readonly #options: ClaimsOptions;
 	readonly #waiting: WaitingRoom;
-	/** Whether the frame at hand has waited. */
-	#releasing = false;
+	/** What the frame at hand has waited for. */
+	#released: string | undefined;
 
 	constructor(options: ClaimsOptions) {
 		this.#options = options;
@@ -71,9 +71,9 @@ export class Claims {
 			const address = addressText(frame, offset, family);
 			const answer = this.#claim(frame, at, offset, family, address, ingress);
 			if (answer === TENTATIVE) {
-				// With a full quota, an advertisement's source and target would take each other's place for ever.
-				const lost = this.#releasing && offset === sourceAddress(frame, at);
-				return lost ? DROP_TENTATIVE : this.#wait(frame, at, length, ingress, address);
+				return this.#inVain(frame, at, offset, address)
+					? DROP_TENTATIVE
+					: this.#wait(frame, at, length, ingress, address);
 			}
 			if (answer !== GRANTED) return this.#refuse(frame, at, ingress, address, answer);
 			const verdict = forward(state, frame, at, length, ingress);
@@ -84,9 +84,9 @@ export class Claims {
 
 	/** The address is its slave's, and the kernel knows it: what has waited for it goes on. */
 	ready(address: string): void {
-		this.#releasing = true;
+		this.#released = address;
 		this.#waiting.release(address);
-		this.#releasing = false;
+		this.#released = undefined;
 	}
 
 	/** The address is no slave's any more, or never was. @param reason the verdict that drops what has waited for it. */
@@ -119,6 +119,15 @@ export class Claims {
 		const elsewhere = state.mode !== MODE_L2 && family === 6 && isLinkLocal6(frame, offset);
 		const manner: Manner = elsewhere ? 'have' : isQuestion(frame, at) ? 'detect' : 'use';
 		return addresses.claim(ingress, address, manner, state.limits.learn);
+	}
+
+	/**
+	 * With a full quota, an advertisement's source and target would take each other's place for ever: it waits for each of
+	 * them once, and the source comes first.
+	 */
+	#inVain(frame: DataView, at: number, offset: number, address: string): boolean {
+		if (this.#released === undefined) return false;
+		return address === this.#released || offset === sourceAddress(frame, at);
 	}
 
 	#wait(frame: DataView, at: number, length: number, ingress: number, address: string): number {
