@@ -33,6 +33,8 @@ export interface NicDeclaration {
 	alias?: string;
 	/** Has the domain an interface for it now, or may one be plugged in later? */
 	present: boolean;
+	/** Its TAP is libvirt's to make: it was plugged in without `managed='no'`. */
+	madeByLibvirt?: true;
 }
 
 export interface Declaration {
@@ -117,7 +119,8 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 		const plugged = own !== undefined && own.toLowerCase() === device.mac?.toLowerCase();
 		if (own !== undefined && !plugged)
 			faults.add(`${path}/@mac`, quoted(own), `none: the MAC is that of ${device.path}`);
-		return { ...nic, ...readDevice(device, plugged, faults), present: true };
+		const made = plugged && device.managed !== 'no' ? { madeByLibvirt: true as const } : {};
+		return { ...nic, ...readDevice(device, plugged, faults), ...made, present: true };
 	}
 	if (own === undefined && target !== '') {
 		const targets = domain.interfaces.filter(({ type }) => type === 'ethernet').map(one => one.target);

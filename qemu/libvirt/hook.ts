@@ -74,7 +74,12 @@ async function put(
 			hint: `virsh edit ${domain}; what may be declared is in docs/libvirt.md`,
 		});
 	}
-	await tell('PUT', pathOf(domain), { uuid, state, nics }, options);
+	const begins = state === 'starting' || state === 'incoming';
+	// A TAP that libvirt is about to make must not be there yet; it is taken over once the domain runs.
+	const wanted = nics.map(({ madeByLibvirt, ...nic }) =>
+		madeByLibvirt && begins ? { ...nic, present: false } : nic,
+	);
+	await tell('PUT', pathOf(domain), { uuid, state, nics: wanted }, options);
 }
 
 function pathOf(domain: string): string {

@@ -124,3 +124,18 @@ test.serial('a NIC that is declared for later is adopted when its TAP appears', 
 	await host.answers('192.0.2.19');
 	t.like(await host.slave('late'), { mac: later.mac, domain: { name: 'web', state: 'running' } });
 });
+
+test.serial('a declared NIC whose TAP libvirt made comes through save and restore', async t => {
+	const later = { target: 'ipvt-late', mac: '52:54:00:00:00:99', addresses: ['192.0.2.19'], absent: true };
+	const inGuest = await booted([web1, later]);
+	const file = join(host.lan.folder, 'nic.xml');
+	writeFileSync(file, interfaceXml(later).replace(" managed='no'", ''));
+	await host.virsh('attach-device', 'web', file);
+	await inGuest(useEth1('192.0.2.19'));
+	await host.answers('192.0.2.19');
+	await host.virsh('save', 'web', `${host.lan.folder}/web.save`);
+	t.like(await host.list(), { slaves: [], domains: [{ name: 'web', state: 'saved' }] });
+	await host.virsh('restore', `${host.lan.folder}/web.save`);
+	await host.answers('192.0.2.19', 10_000);
+	t.like(await host.slave('late'), { domain: { name: 'web', state: 'running' } });
+});

@@ -118,7 +118,12 @@ test('a NIC that was plugged in later is what it was declared to be, also as a T
 		"<interface type='ethernet'><mac address='52:54:00:00:00:09'/><target dev='ipvt-late'/></interface>";
 	const declaration = read(late, plugged);
 	t.deepEqual(declaration?.faults, []);
-	t.like(declaration?.nics[0], { target: 'ipvt-late', mac: '52:54:00:00:00:09', present: true });
+	t.like(declaration?.nics[0], {
+		target: 'ipvt-late',
+		mac: '52:54:00:00:00:09',
+		present: true,
+		madeByLibvirt: true,
+	});
 });
 
 const at = '/domain/metadata/i:vm/i:nic';
