@@ -106,12 +106,16 @@ export class Shield {
 		this.#made.delete(ifindex);
 	}
 
-	/** From now on what is for the guests' addresses is the host's, or is ours again. */
+	/**
+	 * From now on what is for the guests' addresses is the host's, or is ours again. The ring lets go before the host gets
+	 * them, and the host before the ring takes them: for a moment a frame is lost, and none is handled twice.
+	 */
 	leaveAddresses(left: boolean): void {
 		if (left === this.#left) return;
 		this.#left = left;
-		this.#filterMaster();
+		if (left) this.#filterMaster();
 		for (const index of this.#chunks.keys()) this.#writeChunk(index);
+		if (!left) this.#filterMaster();
 	}
 
 	addAddress(address: string): void {
@@ -127,8 +131,8 @@ export class Shield {
 		const index = this.#chunkOf(address);
 		if (index === undefined) return;
 		this.#chunks[index]?.delete(address);
-		this.#writeChunk(index);
 		this.#filterMaster();
+		this.#writeChunk(index);
 	}
 
 	/** @param macs the groups that slaves want; undefined: any. */

@@ -39,7 +39,9 @@ test.serial('the kernel keeps the same filter as from `tc … bpf da bytecode`',
 	run('tc', ...command.split(' '), '1,6 0 0 2,');
 	t.is(ours, run('tc', '-d', 'filter', 'show', 'dev', 'v0', 'ingress'));
 	t.regex(ours, /direct-action .*bytecode '1,6 0 0 2'/);
-	t.deepEqual(tc.listFilters(ifindex, 'ingress'), [{ ...key, kind: 'bpf', program: dropAll }]);
+	t.deepEqual(tc.listFilters(ifindex, 'ingress'), [
+		{ ...key, kind: 'bpf', name: undefined, program: dropAll },
+	]);
 	t.deepEqual(tc.listFilters(ifindex, 'egress'), []);
 });
 
@@ -60,7 +62,7 @@ test.serial('a diverting filter is the one that tc makes, is replaced, listed an
 		run('tc', ...command.split(' '), '1,6 0 0 4294967295,', 'action', ...action.split(' '));
 		t.is(ours, shown(hook));
 		tc.replaceDivertingFilter(ifindex, hook, { ...key, program: passAll }, { kind, to });
-		t.deepEqual(tc.listFilters(ifindex, hook), [{ ...key, kind: 'bpf', program: passAll }]);
+		t.deepEqual(tc.listFilters(ifindex, hook), [{ ...key, kind: 'bpf', name: undefined, program: passAll }]);
 		t.true(tc.deleteFilter(ifindex, hook, key));
 		t.is(shown(hook), '');
 	}
