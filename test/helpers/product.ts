@@ -102,11 +102,7 @@ export class Product {
 
 	/** Sends the daemon a signal and waits until its process is gone. @returns milliseconds. */
 	async signalDaemon(signal: NodeJS.Signals): Promise<number> {
-		const { pid } = await this.info();
-		const started = performance.now();
-		process.kill(pid, signal);
-		await until(`the end of the daemon ${pid}`, 15_000, () => !alive(pid));
-		return performance.now() - started;
+		return signalled((await this.info()).pid, signal);
 	}
 
 	/** The state file's text, or nothing. */
@@ -129,7 +125,8 @@ export class Product {
 
 	/** Ends the daemon if there is one. */
 	async end(): Promise<void> {
-		if (await this.info().catch(() => undefined)) await this.signalDaemon('SIGTERM');
+		const daemon = await this.info().catch(() => undefined);
+		if (daemon) await signalled(daemon.pid, 'SIGTERM');
 	}
 
 	/** @throws AssertionError naming whatever is in the namespace that wasn't there before. */
@@ -142,6 +139,18 @@ export class Product {
 		await this.end();
 		this.#removeFolder();
 	}
+}
+
+/** Signals a process, if it hasn't just ended by itself, and waits until it is gone. @returns milliseconds. */
+async function signalled(pid: number, signal: NodeJS.Signals): Promise<number> {
+	const started = performance.now();
+	try {
+		process.kill(pid, signal);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+	}
+	await until(`the end of the daemon ${pid}`, 15_000, () => !alive(pid));
+	return performance.now() - started;
 }
 
 /** Whether a process exists and is no zombie. */
