@@ -84,9 +84,13 @@ export class World {
 	}
 
 	async close(): Promise<void> {
-		await Promise.all(this.#guests.map(guest => guest.stop()));
-		await this.product.close();
-		await this.lan.close();
+		try {
+			await Promise.all(this.#guests.map(guest => guest.stop()));
+			await this.product.close();
+		} finally {
+			// What it started would keep the test's process alive.
+			await this.lan.close();
+		}
 	}
 }
 
