@@ -155,15 +155,25 @@ export class LibvirtHost {
 
 	/** Starts a domain, waits until its guest is up, and gives back the way to run commands in it. */
 	async boot(options: DomainOptions): Promise<GuestAgent> {
-		const path = join(this.lan.folder, `agent${this.#agents++}.sock`);
-		const agent = new GuestAgent(path);
-		await agent.ready();
-		// QEMU is a user of its own.
-		chmodSync(path, 0o777);
-		await this.define({ ...options, agent: path });
+		this.#agents++;
+		const agent = await this.listen();
+		await this.define({ ...options, agent: this.#agentPath });
 		await this.virsh('start', options.name);
 		await agent.hello;
 		return agent;
+	}
+
+	/** The QEMU of the domain that was booted last looks for its agent when it is restored, too. */
+	async listen(): Promise<GuestAgent> {
+		const agent = new GuestAgent(this.#agentPath);
+		await agent.ready();
+		// QEMU is a user of its own.
+		chmodSync(this.#agentPath, 0o777);
+		return agent;
+	}
+
+	get #agentPath(): string {
+		return join(this.lan.folder, `agent${this.#agents}.sock`);
 	}
 
 	/** Where another host's libvirt finds this one's. */

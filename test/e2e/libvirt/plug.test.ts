@@ -135,6 +135,7 @@ test.serial('a declared NIC whose TAP libvirt made comes through save and restor
 	await host.answers('192.0.2.19');
 	await host.virsh('save', 'web', `${host.lan.folder}/web.save`);
 	t.like(await host.list(), { slaves: [], domains: [{ name: 'web', state: 'saved' }] });
+	await host.listen();
 	await host.virsh('restore', `${host.lan.folder}/web.save`);
 	await host.answers('192.0.2.19', 10_000);
 	t.like(await host.slave('late'), { domain: { name: 'web', state: 'running' } });
