@@ -2,7 +2,7 @@
 import type { listing } from '../bench/bench.js';
 import { BASELINE } from '../bench/peers/index.js';
 import { counts, type Line, type Results } from '../bench/report/summary.js';
-import { NOTHING, ratioText, scaled, valueText } from '../bench/report/words.js';
+import { microWords, NOTHING, ratioText, valueText } from '../bench/report/words.js';
 import type { Estimate } from '../bench/statistics.js';
 import type { WireLine } from '../bench/wire.js';
 import { table } from './format.js';
@@ -82,12 +82,6 @@ function microTable({ micro }: Results): string {
 			title,
 			right: index > 0,
 		})),
-		micro.map(({ name, nsPerFrame, collections, deoptimisations, frames }) => [
-			name,
-			nsPerFrame.toFixed(1),
-			String(collections),
-			String(deoptimisations),
-			scaled(frames),
-		]),
+		micro.map(microWords),
 	);
 }

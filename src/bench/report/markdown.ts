@@ -6,7 +6,7 @@ import { rows } from '../rows/index.js';
 import { goals } from './goals.js';
 import type { Plot } from './plots.js';
 import { counts, type Line, type Results } from './summary.js';
-import { NOTHING, quantity, ratioText, scaled, valueText } from './words.js';
+import { microWords, NOTHING, quantity, ratioText, valueText } from './words.js';
 
 /** @param pictures the plots, with the path of each as the page sees it. */
 export function markdownReport(
@@ -105,13 +105,7 @@ function setupsTable({ setups }: Results): string {
 function microTable({ micro }: Results): string {
 	return table(
 		['pure forwarder', 'ns/frame', 'collections', 'deoptimisations', 'frames'],
-		micro.map(({ name, nsPerFrame, collections, deoptimisations, frames }) => [
-			name,
-			nsPerFrame.toFixed(1),
-			String(collections),
-			String(deoptimisations),
-			scaled(frames),
-		]),
+		micro.map(microWords),
 	);
 }
 

@@ -1,4 +1,5 @@
 /** How figures are written. Pure. */
+import type { MicroResult } from '../micro/result.js';
 import type { Metric } from '../rows/row.js';
 import type { Estimate } from '../statistics.js';
 
@@ -41,4 +42,15 @@ export function scaled(value: number): string {
 	if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
 	if (value >= 1e3) return `${(value / 1e3).toFixed(1)} k`;
 	return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 2 : 0);
+}
+
+/** A line of the table of the decision alone: name, ns a frame, collections, deoptimisations, frames. */
+export function microWords({
+	name,
+	nsPerFrame,
+	collections,
+	deoptimisations,
+	frames,
+}: MicroResult): string[] {
+	return [name, nsPerFrame.toFixed(1), String(collections), String(deoptimisations), scaled(frames)];
 }
