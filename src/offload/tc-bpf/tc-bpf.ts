@@ -236,12 +236,20 @@ function openPins(stateDir: string, master: number): Pins | undefined {
 
 /** As the kernel allows: the error that counts is that of the form which asks for less. */
 function loadBest(options: KernelObjectOptions): KernelObject {
-	try {
-		return new KernelObject(options);
-	} catch {
-		return new KernelObject({ ...options, probing: true });
+	if (!probing) {
+		try {
+			return new KernelObject(options);
+		} catch {
+			// Perhaps the kernel takes the other form.
+		}
 	}
+	const object = new KernelObject({ ...options, probing: true });
+	probing = true;
+	return object;
 }
+
+/** Whether this kernel has refused the better form and taken the other: then it isn't asked again, which takes its time. */
+let probing = false;
 
 function traffic(value: Uint8Array | undefined): { packets: number; bytes: number } {
 	const [packets = 0, bytes = 0] = value ? sumCounters(value, mapShapes.entered.value) : [];
