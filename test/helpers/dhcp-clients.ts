@@ -84,9 +84,13 @@ bound | renew)
 esac
 `;
 
+/** As in Debian's, DHCPv6 waits for the address that it asks from: dhclient ends at once where that isn't ready. */
 const dhclientScript = `#!/bin/sh
 echo "dhclient: $reason $new_ip_address $new_ip6_address"
 case $reason in
+PREINIT6)
+	until ip -6 -o address show dev $interface scope link | grep -v tentative | grep -q fe80; do sleep 0.1; done
+	;;
 BOUND | RENEW | REBIND | REBOOT)
 	[ "\${old_ip_address:-$new_ip_address}" = "$new_ip_address" ] || ip address del $old_ip_address/$old_subnet_mask dev $interface
 	ip address replace $new_ip_address/$new_subnet_mask dev $interface

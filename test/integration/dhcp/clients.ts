@@ -29,8 +29,6 @@ export async function startClient(
 		writeFileSync(path, text);
 		if (file.endsWith('.sh')) chmodSync(path, 0o755);
 	}
-	// Where the kernel looks for duplicates of the address that it asks from, it would end at once.
-	if (name === 'dhclient' && options.family === 6) await guest.addressesReady();
 	const [file, ...args] = words;
 	const child = guest.namespace.spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
 	const log: string[] = [];
