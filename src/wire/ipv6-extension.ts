@@ -17,13 +17,14 @@ export const CHAIN_HIDDEN = -1;
 export const CHAIN_EMPTY = -2;
 /** More of the packet comes with other fragments. */
 export const CHAIN_FRAGMENT = 256;
-/** What an offset is multiplied by. */
-export const CHAIN_OFFSET = 512;
+/** How many bits below an offset. */
+export const CHAIN_OFFSET = 9;
 
 /**
- * Where the upper-layer header of the packet at `at` lies and what it is: offset * 512 + protocol, plus
- * CHAIN_FRAGMENT if this is the first of several pieces; or CHAIN_HIDDEN or CHAIN_EMPTY. The offset may lie at `end`
- * or behind it, when nothing is left for that header.
+ * Where the upper-layer header of the packet at `at` lies and what it is: offset << CHAIN_OFFSET | protocol, plus
+ * CHAIN_FRAGMENT if this is the first of several pieces; or CHAIN_HIDDEN or CHAIN_EMPTY. The offset is the packet's own
+ * (in that of a whole ring the result would be too large for a small integer, and an object for each frame), and may lie
+ * at `end` or behind it, when nothing is left for that header.
  * @param end where the payload ends.
  */
 export function upperLayer(frame: DataView, at: number, end: number): number {
@@ -41,7 +42,7 @@ export function upperLayer(frame: DataView, at: number, end: number): number {
 		next = frame.getUint8(header);
 		header += isFragment ? 8 : (frame.getUint8(header + 1) + 1) << 3;
 	}
-	return header * CHAIN_OFFSET + (fragmented ? CHAIN_FRAGMENT : 0) + next;
+	return ((header - at) << CHAIN_OFFSET) | (fragmented ? CHAIN_FRAGMENT : 0) | next;
 }
 
 /** Nobody honest sends more, but Linux and the BSDs walk more: beyond this anything may hide, so nothing passes. */

@@ -39,7 +39,7 @@ export function ndType(frame: DataView, at: number): number {
 		return plainType(frame, at + IPV6_HEADER, end);
 	const upper = upperLayer(frame, at, end);
 	if (upper < 0) return upper === CHAIN_HIDDEN ? ND_HIDDEN : 0;
-	const header = Math.floor(upper / CHAIN_OFFSET);
+	const header = at + (upper >> CHAIN_OFFSET);
 	return (upper & 255) === PROTOCOL_ICMPV6 && couldBeNd(frame, header, end) ? ND_HIDDEN : 0;
 }
 

@@ -19,6 +19,8 @@ const TABLE = 256;
 const SLOT = 256;
 /** The frame's first byte, at a multiple of 4; in a ring, too, its virtio header lies before it. */
 const AT = 16;
+/** Where the table begins: as far from the start as in a ring, so that a number made from an offset is as large. */
+const RING = 8 << 20;
 
 interface Prepared {
 	state: PortState;
@@ -75,12 +77,12 @@ async function settled(): Promise<void> {
 }
 
 function prepare(one: Case): Prepared {
-	const bytes = new Uint8Array(TABLE * SLOT);
+	const bytes = new Uint8Array(RING + TABLE * SLOT);
 	const ingress = new Uint16Array(TABLE);
 	const lengths = new Uint16Array(TABLE);
 	for (let n = 0; n < TABLE; n++) {
 		const frame = one.frame(n);
-		bytes.set(frame, n * SLOT + AT);
+		bytes.set(frame, RING + n * SLOT + AT);
 		ingress[n] = one.ingress(n);
 		lengths[n] = frame.length;
 	}
@@ -88,7 +90,7 @@ function prepare(one: Case): Prepared {
 		state: portWith(one.guests),
 		frames: new DataView(bytes.buffer),
 		words: new Int32Array(bytes.buffer),
-		original: new Int32Array(bytes.slice().buffer),
+		original: new Int32Array(bytes.slice(RING).buffer),
 		ingress,
 		lengths,
 	};
@@ -102,11 +104,12 @@ function loop({ state, frames, words, original, ingress, lengths }: Prepared, co
 	let sum = 0;
 	for (let i = 0; i < count; i++) {
 		const n = i & (TABLE - 1);
-		const at = n * SLOT + AT;
+		const at = RING + n * SLOT + AT;
+		const from = (n * SLOT + AT) >> 2;
 		const word = at >> 2;
-		words[word] = original[word] as number;
-		words[word + 1] = original[word + 1] as number;
-		words[word + 2] = original[word + 2] as number;
+		words[word] = original[from] as number;
+		words[word + 1] = original[from + 1] as number;
+		words[word + 2] = original[from + 2] as number;
 		sum = (sum + forward(state, frames, at, lengths[n] as number, ingress[n] as number)) | 0;
 	}
 	return sum;
@@ -131,7 +134,7 @@ function queue(count: number): number {
 		const n = i & (TABLE - 1);
 		const verdict = backlog.push(
 			frames,
-			n * SLOT + AT,
+			RING + n * SLOT + AT,
 			lengths[n] as number,
 			ingress[n] as number,
 			counters.producer,

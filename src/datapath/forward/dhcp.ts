@@ -135,7 +135,7 @@ function hiddenDhcp6(frame: DataView, ip: number, end: number): number {
 	const upper = upperLayer(frame, ip, end);
 	// What can't be followed has been dropped already, since it might hide neighbour discovery.
 	if (upper < 0 || (upper & 255) !== PROTOCOL_UDP) return NOT_DHCP;
-	const udp = Math.floor(upper / CHAIN_OFFSET);
+	const udp = ip + (upper >> CHAIN_OFFSET);
 	// Ports that only the next fragment would show may be any.
 	if (udp + UDP_HEADER > end) return (upper & CHAIN_FRAGMENT) !== 0 ? DROP_MALFORMED : NOT_DHCP;
 	const to = frame.getUint16(udp + UDP_DESTINATION_PORT);
