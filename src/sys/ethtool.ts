@@ -1,5 +1,6 @@
 /** What a device's driver and NIC can do by themselves: ethtool's features (linux/ethtool.h), as `ethtool -k` lists them. */
 import { closeFd } from './fd.js';
+import { ioctlPointer } from './ioctl.js';
 import { check, libc } from './libc.js';
 import { addressOf } from './memory.js';
 
@@ -57,7 +58,7 @@ function ethtool(fd: number, ifname: string, words: Uint32Array): void {
 	const request = new Uint8Array(40);
 	request.set(Buffer.from(ifname, 'latin1').subarray(0, 15));
 	new BigUint64Array(request.buffer, 16, 1)[0] = addressOf(words);
-	check(ioctl(fd, SIOCETHTOOL, request), `ask ${ifname} for its features`);
+	check(ioctlPointer(fd, SIOCETHTOOL, request), `ask ${ifname} for its features`);
 }
 
 // Of ethtool_get_features_block.
@@ -78,9 +79,4 @@ const socket = libc.func('int socket(int domain, int type, int protocol)') as (
 	domain: number,
 	type: number,
 	protocol: number,
-) => number;
-const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)') as (
-	fd: number,
-	request: number,
-	argument: Uint8Array,
 ) => number;

@@ -4,6 +4,7 @@
  */
 import { IpvtapError } from '../errors.js';
 import { closeFd } from './fd.js';
+import { ioctlPointer, ioctlValue } from './ioctl.js';
 import { check, errno, errnoName, libc, SysError } from './libc.js';
 
 export interface OpenTapOptions {
@@ -224,15 +225,4 @@ const O_CLOEXEC = 0o2000000;
 const openFile = libc.func('int open(const char *path, int flags)') as (
 	path: string,
 	flags: number,
-) => number;
-// ioctl is variadic in C; on the 64-bit ABIs of Linux one more word goes where a fixed argument would.
-const ioctlPointer = libc.func('int ioctl(int fd, unsigned long request, void *argument)') as (
-	fd: number,
-	request: number,
-	argument: Uint8Array | Int32Array,
-) => number;
-const ioctlValue = libc.func('int ioctl(int fd, unsigned long request, long argument)') as (
-	fd: number,
-	request: number,
-	argument: number,
 ) => number;

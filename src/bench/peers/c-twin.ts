@@ -1,20 +1,20 @@
 import { type Ground, guestIp, guestMac, MASTER, MASTER_MAC } from '../ground.js';
-import type { Ability, Peer } from './peer.js';
-import { Processes } from './processes.js';
+import type { Ability } from './peer.js';
+import { ProcessPeer } from './process-peer.js';
 
 /**
  * The userspace forwarder's loop in C (test/bench/c/forwarder.c). `ring` sends through a transmit ring, `messages` with
  * sendmmsg; everything else is the same.
  */
-export class TwinPeer implements Peer {
+export class TwinPeer extends ProcessPeer {
 	readonly name: string;
 	readonly about: string;
 	readonly lacks: readonly Ability[] = ['broadcast', 'many', 'process'];
 	readonly #send: 'ring' | 'messages';
-	readonly #processes = new Processes();
 	#taps: string[] = [];
 
 	constructor(name: string, send: 'ring' | 'messages') {
+		super();
 		this.name = name;
 		this.#send = send;
 		this.about = `the forwarder's loop in C, sending ${send === 'ring' ? 'through a transmit ring' : 'with sendmmsg'}`;
@@ -33,23 +33,15 @@ export class TwinPeer implements Peer {
 			`${tap},${guestMac(guest)}/${guestIp(guest)}`,
 		]);
 		const args = [...slaves, '--master', `${MASTER},${MASTER_MAC}`, '--send', this.#send];
-		await this.#processes.start(host, programs.forwarder, args);
+		await this.processes.start(host, programs.forwarder, args);
 	}
 
 	guestEdge(guest: number): string {
 		return `tap:${this.#taps[guest]}`;
 	}
 
-	macOnWire(): string {
+	override macOnWire(): string {
 		return MASTER_MAC;
-	}
-
-	pids(): readonly number[] {
-		return this.#processes.pids;
-	}
-
-	async close(): Promise<void> {
-		await this.#processes.end();
 	}
 }
 

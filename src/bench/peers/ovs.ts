@@ -1,30 +1,26 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder } from '../../lab/cleanup.js';
 import { exec, toolsEnv } from '../../lab/command.js';
 import { until } from '../../lab/wait.js';
 import { type Ground, guestMac, MASTER, WIRE_MAC } from '../ground.js';
-import type { Ability, Peer } from './peer.js';
-import { Processes } from './processes.js';
+import type { Ability } from './peer.js';
+import { ProcessPeer } from './process-peer.js';
 
 /**
  * Open vSwitch without its kernel module: the netdev datapath on the TAPs' and the master's netdev side, with TSO in
  * user space (without it, frames with a partial checksum arrive broken), and flows by MAC instead of learning.
  */
-export class OvsPeer implements Peer {
+export class OvsPeer extends ProcessPeer {
 	readonly name = 'ovs';
 	readonly about = 'Open vSwitch, userspace datapath (netdev), userspace TSO on, a static flow to each guest';
 	readonly lacks: readonly Ability[] = ['many', 'process'];
 	readonly needs = { program: 'ovs-vswitchd', package: 'openvswitch-switch' };
 	readonly version = ['ovs-vswitchd', '--version'] as const;
-	readonly #processes = new Processes();
 	#taps: string[] = [];
-	#removeFolder: (() => void) | undefined;
 
 	async prepare(ground: Ground): Promise<void> {
 		const { host } = ground;
-		const [folder, remove] = makeFolder('bench-ovs');
-		this.#removeFolder = remove;
+		const folder = this.makeFolder();
 		this.#taps = await ground.addTaps();
 		const env = {
 			...toolsEnv,
@@ -36,7 +32,7 @@ export class OvsPeer implements Peer {
 		const socket = join(folder, 'db.sock');
 		const database = join(folder, 'conf.db');
 		await exec('ovsdb-tool', ['create', database], { env });
-		await this.#processes.start(
+		await this.processes.start(
 			host,
 			'ovsdb-server',
 			[database, `--remote=punix:${socket}`, `--unixctl=${join(folder, 'db.ctl')}`],
@@ -46,7 +42,7 @@ export class OvsPeer implements Peer {
 			host.exec('ovs-vsctl', [`--db=unix:${socket}`, '--timeout=20', ...args], { env });
 		await configure('--no-wait', 'set', 'Open_vSwitch', '.', 'other_config:userspace-tso-enable=true');
 		const control = join(folder, 'switch.ctl');
-		await this.#processes.start(host, 'ovs-vswitchd', [`unix:${socket}`, `--unixctl=${control}`], {
+		await this.processes.start(host, 'ovs-vswitchd', [`unix:${socket}`, `--unixctl=${control}`], {
 			env,
 			ready: () => until('ovs-vswitchd to listen', 10_000, () => existsSync(control)),
 		});
@@ -72,18 +68,5 @@ export class OvsPeer implements Peer {
 
 	guestEdge(guest: number): string {
 		return `tap:${this.#taps[guest]}`;
-	}
-
-	macOnWire(guest: number): string {
-		return guestMac(guest);
-	}
-
-	pids(): readonly number[] {
-		return this.#processes.pids;
-	}
-
-	async close(): Promise<void> {
-		await this.#processes.end();
-		this.#removeFolder?.();
 	}
 }

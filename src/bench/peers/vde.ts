@@ -1,25 +1,20 @@
 import { join } from 'node:path';
-import { makeFolder } from '../../lab/cleanup.js';
 import { until } from '../../lab/wait.js';
-import { type Ground, guestMac, MASTER } from '../ground.js';
-import type { Ability, Peer } from './peer.js';
-import { Processes } from './processes.js';
+import { type Ground, MASTER } from '../ground.js';
+import type { Ability } from './peer.js';
+import { ProcessPeer } from './process-peer.js';
 
 /** VDE's switch, guests on its sockets as with QEMU's `-netdev vde`, and the wire by a TAP of its own on a bridge. */
-export class VdePeer implements Peer {
+export class VdePeer extends ProcessPeer {
 	readonly name = 'vde';
 	readonly about = "vde_switch, guests on its sockets (QEMU's -netdev vde), to the wire by a TAP on a bridge";
 	readonly lacks: readonly Ability[] = ['many', 'gso', 'taps', 'process'];
 	readonly needs = { program: 'vde_switch', package: 'vde-switch' };
 	readonly version = ['vde_switch', '--version'] as const;
-	readonly #processes = new Processes();
 	#folder = '';
-	#removeFolder: (() => void) | undefined;
 
 	async prepare({ host, guests }: Ground): Promise<void> {
-		const [folder, remove] = makeFolder('bench-vde');
-		this.#removeFolder = remove;
-		this.#folder = join(folder, 'switch');
+		this.#folder = join(this.makeFolder(), 'switch');
 		// systemd's value; the kernel's own, 10 frames, would lose most of any burst.
 		await host.sysctl({ 'net.unix.max_dgram_qlen': 512 });
 		await host.ip(
@@ -28,7 +23,7 @@ export class VdePeer implements Peer {
 			`link set ${MASTER} master br0`,
 		);
 		const hasTap = async (): Promise<boolean> => (await host.run('ip', ['link', 'show', 'vde0'])).rc === 0;
-		await this.#processes.start(
+		await this.processes.start(
 			host,
 			'vde_switch',
 			['--sock', this.#folder, '--tap', 'vde0', '--numports', String(guests + 8)],
@@ -39,18 +34,5 @@ export class VdePeer implements Peer {
 
 	guestEdge(): string {
 		return `vde:${this.#folder}`;
-	}
-
-	macOnWire(guest: number): string {
-		return guestMac(guest);
-	}
-
-	pids(): readonly number[] {
-		return this.#processes.pids;
-	}
-
-	async close(): Promise<void> {
-		await this.#processes.end();
-		this.#removeFolder?.();
 	}
 }
