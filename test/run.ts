@@ -51,7 +51,7 @@ async function twice(config: string, folder: string): Promise<Result> {
 	// What can't be laid at a file's door can't be tried again.
 	if (first.failed === 0 || first.failed > first.failures.length || files.includes(undefined)) return first;
 	print(`again: ${files.join(' ')}`);
-	const second = await ava(config, ...(files as string[]));
+	const second = await ava(config, '--concurrency', '1', ...(files as string[]));
 	if (second.failed > 0) return { ...first, failed: second.failed };
 	print(`again: what failed the first time passed the second: ${first.failures.join('; ')}`);
 	return { ...first, passed: first.passed + first.failed, failed: 0 };
@@ -68,8 +68,8 @@ function fileOf(title: string, folder: string): string | undefined {
 }
 
 /** Counts AVA's tests, and shows the names of slow and failed ones as they come, with their reasons. */
-async function ava(config: string, ...files: string[]): Promise<Outcome> {
-	const child = spawn('npx', ['--no-install', 'ava', '--tap', '--config', config, ...files], {
+async function ava(config: string, ...words: string[]): Promise<Outcome> {
+	const child = spawn('npx', ['--no-install', 'ava', '--tap', '--config', config, ...words], {
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});
 	const result: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [], status: null };
@@ -101,7 +101,7 @@ async function ava(config: string, ...files: string[]): Promise<Outcome> {
 	return result;
 }
 
-/** Where files run one after another, what passes before a test's result is its file's. */
+/** Where files run one after another, what passes before a test's result is its file's; else some of it. */
 function slowest(seconds: ReadonlyMap<string, number>): string {
 	return [...seconds]
 		.sort(([, one], [, other]) => other - one)

@@ -69,7 +69,11 @@ export function assertNoLeaks(before: Snapshot, after: Snapshot): void {
  * As {@link assertNoLeaks} with a new look at the same scope, giving what ends by itself some time: the
  * kernel removes namespaces and their devices after the call that asked for it.
  */
-export async function assertNothingLeft(before: Snapshot, scope: Scope = {}, timeout = 3000): Promise<void> {
+export async function assertNothingLeft(
+	before: Snapshot,
+	scope: Scope = {},
+	timeout = 10_000,
+): Promise<void> {
 	let difference: unknown;
 	const same = async (): Promise<boolean> => {
 		try {
