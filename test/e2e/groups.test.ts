@@ -65,7 +65,7 @@ test.serial('a guest of `run`: the groups of its NIC, by a monitor of its own th
 	t.true((slave.groups.inet as string[]).includes('01:00:5e:00:00:01'));
 	await exactly(t, 'vm1', guest);
 	t.is(await guest.stop(), 0);
-	await until('the place of its monitor to go', 5000, () => !existsSync(join(slave.rxFilter!, '..')));
+	await until('the place of its monitor to go', 20_000, () => !existsSync(join(slave.rxFilter!, '..')));
 });
 
 test.serial('attach --rx-filter: a monitor that the user has set aside; without it, reports', async t => {
@@ -81,7 +81,7 @@ test.serial('attach --rx-filter: a monitor that the user has set aside; without 
 	});
 	await exactly(t, 'vm2', guest);
 	await guest.stop();
-	await until('what was known to be forgotten', 5000, async () => {
+	await until('what was known to be forgotten', 20_000, async () => {
 		const { groups } = await world.product.json<Slave>('show', 'vm2');
 		return groups.inet === 'all' && groups.inet6 === 'all';
 	});

@@ -37,7 +37,7 @@ test.serial('plug, use and unplug ten times', async t => {
 	assertNoLeaks(before, await snapshot(scope));
 	t.is((await world.product.info()).pid, pid);
 	const same = (of: number, wanted: string[]): Promise<boolean> =>
-		until('descriptors to be closed', 5000, () => openFiles(of).join('\n') === wanted.join('\n')).catch(
+		until('descriptors to be closed', 20_000, () => openFiles(of).join('\n') === wanted.join('\n')).catch(
 			() => false,
 		);
 	t.true(await same(pid, daemon), `the daemon's descriptors: ${difference(daemon, openFiles(pid))}`);
@@ -69,7 +69,7 @@ test.serial('a second NIC beside the first, and the guest goes with both', async
 	t.regex(await two.exec(`ping -c1 -W5 -I eth1 ${lanMembers.laptop.ipv4}`), / 0% packet loss/);
 	await two.kill();
 	// They were made by attach: they stay, as slaves without a guest.
-	await until('both to be down', 5000, async () =>
+	await until('both to be down', 20_000, async () =>
 		(await world.product.list()).slaves.every(({ state }) => state === 'down'),
 	);
 	for (const name of ['first', 'second']) await world.product.detach(name);

@@ -21,7 +21,7 @@ export async function assertNothingLeft(t: ExecutionContext, host: LibvirtHost):
 	);
 	t.deepEqual(domains ?? [], []);
 	// The kernel removes devices after the call that asked for it.
-	const left = await until('the devices to go', 3000, async () => (await host.traces()).length === 0).catch(
+	const left = await until('the devices to go', 20_000, async () => (await host.traces()).length === 0).catch(
 		() => host.traces(),
 	);
 	t.deepEqual(left, true);

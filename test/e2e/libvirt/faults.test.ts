@@ -85,7 +85,7 @@ test.serial('a daemon that does not answer costs two seconds, and no running gue
 		await host.startLibvirt();
 		t.is((await host.virsh('domstate', 'web')).trim(), 'running');
 	});
-	await host.answers('192.0.2.11', 5000);
+	await host.answers('192.0.2.11');
 });
 
 test.serial('a start that QEMU refuses leaves nothing, and a saved domain saved', async t => {

@@ -28,7 +28,7 @@ test.serial('start, ping through the master, reboot, destroy', async t => {
 	t.regex(await host.ipvtap('show', 'web1'), /^domain: +web \(running, net0\)$/m);
 	t.regex(await host.virsh('domiflist', 'web'), /ipvt-web1 +ethernet +- +virtio +52:54:00:00:00:11/);
 	await host.virsh('reset', 'web');
-	await until('the guest to be gone', 5000, async () => !(await host.pings('192.0.2.11')));
+	await until('the guest to be gone', 20_000, async () => !(await host.pings('192.0.2.11')));
 	await host.answers('192.0.2.11');
 	t.is((await host.slave('web1'))?.ifindex, slave?.ifindex);
 	await host.virsh('destroy', 'web');
@@ -97,7 +97,7 @@ test.serial('QEMU dies while libvirtd is away', async t => {
 	await host.answers('192.0.2.11');
 	await host.stopLibvirt('SIGKILL');
 	process.kill(await host.qemuPid('web'), 'SIGKILL');
-	await until('the slave to go', 5000, async () => (await host.slave('web1')) === undefined);
+	await until('the slave to go', 20_000, async () => (await host.slave('web1')) === undefined);
 	t.deepEqual(await host.traces(), []);
 	await host.startLibvirt();
 	t.is((await host.virsh('domstate', 'web')).trim(), 'shut off');
@@ -122,7 +122,7 @@ test.serial('save keeps the addresses for the domain, restore brings it back to 
 	await host.startIpvtapd();
 	t.like(await host.list(), { domains: [{ name: 'web', state: 'saved' }] }, 'a restart keeps it');
 	await host.virsh('restore', `${host.lan.folder}/web.save`);
-	await host.answers('192.0.2.11', 10_000);
+	await host.answers('192.0.2.11');
 	t.like(await host.slave('web1'), { domain: { state: 'running' } });
 	await host.virsh('managedsave', 'web');
 	t.like(await host.list(), { slaves: [], domains: [{ name: 'web', state: 'saved' }] });
@@ -140,7 +140,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 		const before = await host.slave('web1');
 		await host.stopIpvtapd(signal);
 		await host.startIpvtapd();
-		await host.answers('192.0.2.11', 5000);
+		await host.answers('192.0.2.11');
 		const after = await host.slave('web1');
 		t.is(after?.ifindex, before?.ifindex);
 		t.deepEqual(after?.domain, before?.domain);
@@ -154,7 +154,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 		// The hook found no daemon, and that did the guests no harm.
 		t.is((await host.virsh('domstate', 'web')).trim(), 'running');
 		await host.startIpvtapd();
-		await host.answers('192.0.2.12', 5000);
+		await host.answers('192.0.2.12');
 		await host.virsh('destroy', 'web');
 		t.deepEqual(
 			(await host.list()).slaves.map(({ name }) => name),
@@ -177,7 +177,7 @@ test.serial('a daemon that has lost its memory learns of running guests from lib
 	t.is(await host.slave('web1'), undefined);
 	await host.stopLibvirt();
 	await host.startLibvirt();
-	await host.answers('192.0.2.11', 5000);
+	await host.answers('192.0.2.11');
 	// An offload may let it answer before that.
 	const slave = await until('libvirt to tell', 10_000, () => host.slave('web1'));
 	t.like(slave, { domain: { name: 'web', state: 'running', alias: 'net0' } });
@@ -217,7 +217,7 @@ test.serial('two NICs on two masters, one of which goes and comes back', async t
 		],
 	);
 	await host.lan.laptop.ip('link delete wire1');
-	await until('the loss to show', 5000, async () => (await host.slave('dmz'))?.problem !== undefined);
+	await until('the loss to show', 20_000, async () => (await host.slave('dmz'))?.problem !== undefined);
 	t.true(await host.pings('192.0.2.11'));
 	t.is((await host.virsh('domstate', 'gw')).trim(), 'running');
 	await plugWire();

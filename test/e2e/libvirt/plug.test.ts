@@ -103,7 +103,7 @@ test.serial(
 		// Without managed='no', libvirt makes the TAP itself; its name is declared.
 		writeFileSync(file, interfaceXml(web1).replace(" managed='no'", ''));
 		await host.virsh('attach-device', 'web', file);
-		await until('the TAP to be adopted', 5000, async () => (await host.slave('web1'))?.state === 'up');
+		await until('the TAP to be adopted', 20_000, async () => (await host.slave('web1'))?.state === 'up');
 		await inGuest(
 			'for _ in $(seq 200); do [ -e /sys/class/net/eth0 ] && break; usleep 20000; done; ip link set eth0 up; ip addr add 192.0.2.11/24 dev eth0',
 		);
@@ -116,7 +116,7 @@ test.serial('a NIC that is declared for later is adopted when its TAP appears', 
 	const inGuest = await booted([web1, later]);
 	t.is(await host.slave('late'), undefined);
 	await host.sh('ip tuntap add dev ipvt-late mode tap vnet_hdr');
-	await until('the TAP to be adopted', 5000, async () => (await host.slave('late')) !== undefined);
+	await until('the TAP to be adopted', 20_000, async () => (await host.slave('late')) !== undefined);
 	const file = join(host.lan.folder, 'nic.xml');
 	writeFileSync(file, interfaceXml(later));
 	await host.virsh('attach-device', 'web', file);
@@ -137,6 +137,6 @@ test.serial('a declared NIC whose TAP libvirt made comes through save and restor
 	t.like(await host.list(), { slaves: [], domains: [{ name: 'web', state: 'saved' }] });
 	await host.listen();
 	await host.virsh('restore', `${host.lan.folder}/web.save`);
-	await host.answers('192.0.2.19', 10_000);
+	await host.answers('192.0.2.19');
 	t.like(await host.slave('late'), { domain: { name: 'web', state: 'running' } });
 });

@@ -44,7 +44,7 @@ test.before(async () => {
 	thief.ipv6 = '2001:db8:1::14';
 	// Its own address; the first time it is heard of.
 	thief.end.send(fromAddress(thief.ipv4));
-	await until('it to have learned its address', 5000, async () =>
+	await until('it to have learned its address', 20_000, async () =>
 		(await addressesOf('thief')).includes(thief.ipv4),
 	);
 });
@@ -109,7 +109,7 @@ test.serial('a guest that comes later gets the link-local address that it makes 
 	const mac = '52:54:00:66:00:01';
 	const linkLocal = 'fe80::5054:ff:fe66:1';
 	evil.end.send(fromAddress6(linkLocal, evil));
-	await until('evil to have taken it', 5000, async () => (await addressesOf('evil')).includes(linkLocal));
+	await until('evil to have taken it', 20_000, async () => (await addressesOf('evil')).includes(linkLocal));
 	const slave = await product.attach('newcomer', 'eth0', ['192.0.2.15'], '--mac', mac);
 	t.false((await addressesOf('evil')).includes(linkLocal));
 	const guest = await StackGuest.start({
@@ -219,7 +219,7 @@ test.serial('whoever speaks from the address of a neighbour on the LAN is not he
 	// It has used up its budget, and had better have an address of its own to be asked by.
 	await place.product.json('set', 'thief', '--limit', 'learn=none');
 	thief.end.send(fromAddress(thief.ipv4));
-	await until('it to have its own address', 5000, async () =>
+	await until('it to have its own address', 20_000, async () =>
 		(await addressesOf('thief')).includes(thief.ipv4),
 	);
 	truth.know(thief.mac, [thief.ipv4, thief.ipv6]);

@@ -128,7 +128,7 @@ test.serial('the witnesses believe and the ears hear the same lies of a stranger
 		nd(134, 'fe80::6666', autonomous(stranger)),
 	];
 	for (const frame of told) ears.wire.send(frame);
-	const wrong = await until('the victim to believe it', 5000, async () => {
+	const wrong = await until('the victim to believe it', 20_000, async () => {
 		const found = changes(place, calm, await hear(place)).filter(what => what.startsWith('victim'));
 		const [arpLie, ndLie, raLie] = [router.ipv4, router.ipv6, 'routes'].map(word =>
 			found.some(what => what.includes(word)),

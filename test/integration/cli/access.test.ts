@@ -21,7 +21,7 @@ async function daemonWithGroup(t: ExecutionContext): Promise<Site> {
 	site.start(['unshare', '--mount', 'sh', '-c', `mount --bind ${file} /etc/group && exec ${bin}/ipvtapd`]);
 	await until(
 		'the daemon',
-		5000,
+		20_000,
 		() => site.pid() !== undefined && statSync(site.socket, { throwIfNoEntry: false }) !== undefined,
 	);
 	return site;

@@ -106,7 +106,7 @@ test.serial('a master that another daemon has', async t => {
 			/IPVTAP_SOCKET/,
 		);
 	}
-	await until('the second daemon to end', 5000, () => !existsSync(join(site.folder, 'b', 'lock')));
+	await until('the second daemon to end', 20_000, () => !existsSync(join(site.folder, 'b', 'lock')));
 	t.like((await site.list()).masters[0], { state: 'up', slaves: 1 });
 	t.is(site.devices().length, 4, 'TAP, both ends of the host slave, and what the offload punts to');
 	// Somebody who listens there, but could never be a daemon, is in nobody's way.

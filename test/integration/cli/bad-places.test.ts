@@ -170,7 +170,7 @@ test.serial('a daemon that hangs', async t => {
 	const waiting = site.run('list');
 	refused(t, await waiting, 7, `the daemon at ${site.socket} did not answer in 30 s`, /its log/);
 	process.kill(site.pid() as number, 'SIGCONT');
-	await until('the daemon', 2000, async () => (await site.run('list')).status === 0);
+	await until('the daemon', 20_000, async () => (await site.run('list')).status === 0);
 });
 
 test.serial('a QMP socket that is absent, dead, or speaks nonsense', async t => {

@@ -30,7 +30,7 @@ test.serial('up starts a daemon, down ends it', async t => {
 	t.like(await site.json<Master>('show', 'eth0'), lasting);
 	t.deepEqual(await site.json('down', 'eth0'), { name: 'eth0', removed: true, slaves: [] });
 	await site.gone();
-	await until('the process to end', 2000, () => !isAlive(pid));
+	await until('the process to end', 20_000, () => !isAlive(pid));
 });
 
 test.serial('up is idempotent, and says what it would have to change', async t => {
@@ -225,7 +225,7 @@ test.serial(
 		const site = new Site(t);
 		const daemon = site.start([`${bin}/ipvtapd`, '--json']);
 		const outcome = ended(daemon);
-		await until('the daemon', 5000, () => existsSync(site.socket));
+		await until('the daemon', 20_000, () => existsSync(site.socket));
 		await site.attach('a', '--ip', '192.0.2.10');
 		await site.json('up', 'eth0');
 		await site.json('detach', 'a');
@@ -262,7 +262,7 @@ test.serial(
 test.serial('a master that a slave brought up goes with it', async t => {
 	const site = new Site(t);
 	const daemon = site.start([`${bin}/ipvtapd`]);
-	await until('the daemon', 5000, () => existsSync(site.socket));
+	await until('the daemon', 20_000, () => existsSync(site.socket));
 	await site.attach('a');
 	await site.attach('b');
 	await site.json('detach', 'a');
@@ -374,7 +374,7 @@ test.serial('two daemons live side by side, told apart by their sockets alone', 
 		['eth0', 'vm0', 'eth1', 'vm1'],
 	);
 	t.regex(stdout, /\nd0-[0-9a-f]{8}\nd1-[0-9a-f]{8}\n$/);
-	await until('both to end', 5000, () => site.devices().length === 0);
+	await until('both to end', 20_000, () => site.devices().length === 0);
 });
 
 test.serial('a state folder serves one daemon', async t => {

@@ -17,9 +17,9 @@ test.serial('a slave is up while somebody has its TAP open', async t => {
 	for (let round = 0; round < 3; round++) {
 		t.is(await state(site, 'a'), 'down');
 		const fd = openTap('ipvt-a');
-		await until('the slave to be up', 2000, async () => (await state(site, 'a')) === 'up');
+		await until('the slave to be up', 20_000, async () => (await state(site, 'a')) === 'up');
 		closeFd(fd);
-		await until('the slave to be down', 2000, async () => (await state(site, 'a')) === 'down');
+		await until('the slave to be down', 20_000, async () => (await state(site, 'a')) === 'down');
 	}
 });
 
@@ -29,7 +29,7 @@ test.serial('a slave whose TAP is deleted is removed, and its addresses are free
 	await site.attach('b');
 	ip('ip', 'link', 'delete', 'ipvt-a');
 	const began = performance.now();
-	await until('the slave to be removed', 2000, () => site.logged('slave detached') === 1);
+	await until('the slave to be removed', 20_000, () => site.logged('slave detached') === 1);
 	t.true(performance.now() - began < 100);
 	t.deepEqual(
 		(await site.list()).slaves.map(({ name }) => name),
@@ -56,7 +56,7 @@ test.serial('a TAP that is renamed is still its slave', async t => {
 	await site.attach('a');
 	ip('ip', 'link', 'set', 'ipvt-a', 'down');
 	ip('ip', 'link', 'set', 'ipvt-a', 'name', 'ipvt-z');
-	await until('the new name', 2000, async () => (await site.json<Slave>('show', 'a')).ifname === 'ipvt-z');
+	await until('the new name', 20_000, async () => (await site.json<Slave>('show', 'a')).ifname === 'ipvt-z');
 	await site.json('detach', 'a');
 	t.is(getLink('ipvt-z'), undefined);
 });
@@ -66,21 +66,21 @@ test.serial('a master may change its name, MAC and MTU', async t => {
 	await site.attach('a', '--ip', '192.0.2.10');
 	const shown = async () => (await site.list()).masters[0] as Master;
 	ip('ip', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:77');
-	await until('the new MAC', 2000, async () => (await shown()).mac === '02:00:00:00:00:77');
+	await until('the new MAC', 20_000, async () => (await shown()).mac === '02:00:00:00:00:77');
 	ip('ip', 'link', 'set', 'eth0', 'mtu', '1400');
-	await until('the new MTU', 2000, async () => (await shown()).mtu === 1400);
+	await until('the new MTU', 20_000, async () => (await shown()).mtu === 1400);
 	await until(
 		'the new MTU of the slave',
-		2000,
+		20_000,
 		async () => (await site.json<Slave>('show', 'a')).mtu === 1400,
 	);
 	ip('ip', 'link', 'set', 'eth0', 'down');
-	await until('the master to be down', 2000, async () => (await shown()).state === 'down');
+	await until('the master to be down', 20_000, async () => (await shown()).state === 'down');
 	ip('ip', 'link', 'set', 'eth0', 'name', 'lan0');
 	ip('ip', 'link', 'set', 'lan0', 'up');
 	await until(
 		'the new name',
-		2000,
+		20_000,
 		async () => (await shown()).name === 'lan0' && (await shown()).state === 'up',
 	);
 	t.is((await site.json<Slave>('show', 'a')).master, 'lan0');
@@ -95,7 +95,7 @@ test.serial('a master that is deleted and comes back has its slaves again', asyn
 	ip('ip', 'link', 'delete', 'eth0');
 	await until(
 		'the loss to be seen',
-		2000,
+		20_000,
 		async () => (await site.json<Master>('show', 'eth0')).problem !== undefined,
 	);
 	t.like(await site.json<Master>('show', 'eth0'), { state: 'down', problem: 'eth0 is gone', host: null });
@@ -108,7 +108,7 @@ test.serial('a master that is deleted and comes back has its slaves again', asyn
 	site.addMaster('eth0');
 	await until(
 		'the port to open',
-		5000,
+		20_000,
 		async () => (await site.json<Master>('show', 'eth0')).problem === undefined,
 	);
 	const { problem, addresses } = await site.json<Slave>('show', 'a');
@@ -123,7 +123,7 @@ test.serial('a master that is gone can be taken down, and refuses slaves', async
 	ip('ip', 'link', 'delete', 'eth0');
 	await until(
 		'the loss to be seen',
-		2000,
+		20_000,
 		async () => (await site.json<Master>('show', 'eth0')).problem !== undefined,
 	);
 	const { status, stderr } = await site.run('attach', 'b', '--master', 'eth0');
@@ -147,7 +147,7 @@ test.serial('a daemon that finds no master keeps its slaves until there is one',
 		problem: "can't use 'eth0' as a master: there is no such interface",
 	});
 	site.addMaster('eth0');
-	await until('the port to open', 5000, async () => (await site.list()).slaves[0]?.problem === undefined);
+	await until('the port to open', 20_000, async () => (await site.list()).slaves[0]?.problem === undefined);
 });
 
 test.serial('a master that is down is taken with a warning', async t => {
@@ -159,7 +159,7 @@ test.serial('a master that is down is taken with a warning', async t => {
 	t.is(stderr, `warning: ${warning}\n`);
 	t.like(JSON.parse(stdout) as Master, { state: 'down', warnings: [warning] });
 	ip('ip', 'link', 'set', 'eth0', 'up');
-	await until('the master to be up', 2000, async () => (await state(site, 'eth0')) === 'up');
+	await until('the master to be up', 20_000, async () => (await state(site, 'eth0')) === 'up');
 });
 
 test.serial('a slave of `run` that nobody opens is removed after 30 s', async t => {

@@ -22,7 +22,7 @@ test.serial('attach --qmp plugs in, detach --qmp says when the guest does not le
 	const qemu = site.start(
 		idle('q35', '-device', 'pcie-root-port,id=rp0', '-qmp', `unix:${qmp},server=on,wait=off`),
 	);
-	await until('QEMU', 5000, () => existsSync(qmp));
+	await until('QEMU', 20_000, () => existsSync(qmp));
 	const { status, stdout, stderr } = await site.run(
 		'attach',
 		'web1',
@@ -34,7 +34,7 @@ test.serial('attach --qmp plugs in, detach --qmp says when the guest does not le
 		qmp,
 	);
 	t.deepEqual([status, stdout], [0, ''], stderr);
-	await until('the slave to be up', 2000, () => isUp(site, 'web1'));
+	await until('the slave to be up', 20_000, () => isUp(site, 'web1'));
 	const again = await site.run('attach', 'web1', '--master', 'eth0', '--qmp', qmp);
 	t.is(again.status, 4, again.stderr);
 	t.true(await isUp(site, 'web1'), 'what failed took nothing away');
@@ -45,7 +45,7 @@ test.serial('attach --qmp plugs in, detach --qmp says when the guest does not le
 	t.true(await isUp(site, 'web1'), 'the slave is still there');
 
 	qemu.kill('SIGKILL');
-	await until('the slave to be down', 2000, async () => !(await isUp(site, 'web1')));
+	await until('the slave to be down', 20_000, async () => !(await isUp(site, 'web1')));
 	t.is((await site.run('detach', 'web1')).status, 0);
 	await site.gone();
 });
@@ -57,9 +57,9 @@ test.serial('QEMU gets the TAP from the helper, and by the arguments that attach
 			.trim()
 			.split(' ');
 		const qemu = site.start(idle('q35', ...args));
-		t.true(await until(`the slave of ${format} to be up`, 5000, () => isUp(site, format)));
+		t.true(await until(`the slave of ${format} to be up`, 20_000, () => isUp(site, format)));
 		qemu.kill('SIGKILL');
-		await until('the slave to be down', 2000, async () => !(await isUp(site, format)));
+		await until('the slave to be down', 20_000, async () => !(await isUp(site, format)));
 	}
 });
 
@@ -79,7 +79,7 @@ test.serial('run gives a real QEMU its NIC', async t => {
 		'--',
 		...qemu,
 	]);
-	await until('QEMU to listen, and so to handle signals', 5000, () => existsSync(qmp));
+	await until('QEMU to listen, and so to handle signals', 20_000, () => existsSync(qmp));
 	t.true(await isUp(site, 'web1'));
 	running.kill('SIGINT');
 	t.is((await ended(running)).status, 0, 'QEMU ends well on SIGINT');

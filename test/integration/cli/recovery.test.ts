@@ -47,11 +47,11 @@ test.serial('a port that fails is opened again, with its slaves', async t => {
 	port?.emit('failed', new IpvtapError('failed', 'a frame thread has ended'));
 	await until(
 		'the failure to show',
-		2000,
+		20_000,
 		() => controller.master('eth0').problem === 'a frame thread has ended',
 	);
 	t.like(controller.slave('a'), { problem: 'a frame thread has ended', ifindex: tap });
-	await until('the port to be open', 5000, () => controller.master('eth0').problem === undefined);
+	await until('the port to be open', 20_000, () => controller.master('eth0').problem === undefined);
 	t.not(controller.estate.port('eth0')?.port, port);
 	await controller.serial.run(() => undefined);
 	t.like(controller.slave('a'), { problem: undefined, ifindex: tap });

@@ -45,7 +45,7 @@ test.serial(
 test.serial('while it runs there is a slave, and afterwards nothing', async t => {
 	const site = new Site(t);
 	const running = site.start([ipvtap, 'run', '--master', 'eth0', '--', ...fake('exec sleep 60')]);
-	await until('the slave to be up', 5000, async () => (await site.list()).slaves[0]?.state === 'up');
+	await until('the slave to be up', 20_000, async () => (await site.list()).slaves[0]?.state === 'up');
 	t.like((await site.list()).slaves[0], { name: 'vm1', ephemeral: true, ifname: 'ipvt-vm1' });
 	running.kill('SIGTERM');
 	t.is((await ended(running)).status, 143, 'the signal was passed on');
@@ -96,7 +96,7 @@ test.serial('without --master it is the one that is up, or the one with the defa
 test.serial('when `run` is killed, its program keeps the slave until it ends', async t => {
 	const site = new Site(t);
 	const running = site.start([ipvtap, 'run', '--master', 'eth0', '--', ...fake('exec sleep 60')]);
-	await until('the slave to be up', 5000, async () => (await site.list()).slaves[0]?.state === 'up');
+	await until('the slave to be up', 20_000, async () => (await site.list()).slaves[0]?.state === 'up');
 	const children = readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, 'utf8')
 		.trim()
 		.split(' ');
@@ -124,7 +124,7 @@ test.serial('a daemon that is killed meanwhile takes nothing from it, and the ne
 		'--',
 		...fake('exec sleep 60'),
 	]);
-	await until('the slave to be up', 5000, async () => (await site.list()).slaves[0]?.state === 'up');
+	await until('the slave to be up', 20_000, async () => (await site.list()).slaves[0]?.state === 'up');
 	await site.crash();
 	t.like((await site.list()).slaves[0], { name: 'vm1', state: 'up', ephemeral: true });
 	await site.crash();

@@ -92,7 +92,7 @@ export class Site {
 	async gone(): Promise<void> {
 		await until(
 			'the end of the daemon',
-			5000,
+			20_000,
 			() => !existsSync(this.socket) && !existsSync(join(this.stateDir, 'lock')),
 		);
 	}
@@ -102,7 +102,7 @@ export class Site {
 		const pid = this.pid();
 		if (pid === undefined) throw new Error('there is no daemon to crash');
 		process.kill(pid, 'SIGKILL');
-		await until('the death of the daemon', 5000, () => !isAlive(pid));
+		await until('the death of the daemon', 20_000, () => !isAlive(pid));
 	}
 
 	/** Messages of the auto-started daemon. */

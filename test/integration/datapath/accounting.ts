@@ -45,7 +45,7 @@ export async function books(
 			lostAtWire: (drops['copy-lost'] ?? 0) - atSlaves,
 		};
 	};
-	return until('the backlog to be empty', 5000, async () => {
+	return until('the backlog to be empty', 20_000, async () => {
 		const now = await read();
 		return now.stats.queued === 0 ? now : undefined;
 	});

@@ -51,7 +51,7 @@ test.serial('a neighbour that knew another MAC for it knows the right one', asyn
 	await site.guest('mover', 51);
 	await until(
 		'the neighbour to know',
-		5000,
+		20_000,
 		async () => (await neighbours()).includes(host.mac) || undefined,
 	);
 	await site.wire.ip('link set far arp off', 'address del 192.0.2.9/24 dev far');
@@ -79,7 +79,7 @@ test.serial(
 test.serial('another machine answers for a given address: it is said, and the guest keeps it', async t => {
 	const guest = await site.guest('given', 53);
 	await hear(1, guest.ipv4);
-	await until('the duplicate to be known', 5000, async () => {
+	await until('the duplicate to be known', 20_000, async () => {
 		ear.send(answerTo(guest.ipv4));
 		const entry = (await slaveOf('given')).addresses.find(({ address }) => address === guest.ipv4);
 		return entry?.duplicate === far.mac || undefined;
@@ -96,12 +96,12 @@ test.serial('an address that another machine has can not be learned', async t =>
 	guest.end.send(site.marker({ mac: guest.mac, ipv4: '192.0.2.60' }, far));
 	t.deepEqual(await hear(1, '192.0.2.60'), ['probe']);
 	const refused = async (): Promise<number> => (await site.stats('thief')).drops['duplicate-address'] ?? 0;
-	await until('the claim to be refused', 5000, async () => {
+	await until('the claim to be refused', 20_000, async () => {
 		ear.send(answerTo('192.0.2.60'));
 		return (await refused()) === 1;
 	});
 	guest.end.send(site.marker({ mac: guest.mac, ipv4: '192.0.2.60' }, far));
-	await until('it to be refused at once', 5000, async () => (await refused()) === 2);
+	await until('it to be refused at once', 20_000, async () => (await refused()) === 2);
 	t.deepEqual((await slaveOf('thief')).addresses, []);
 	t.false(heard(['192.0.2.60']).includes('announcement'));
 	guest.end.close();
@@ -113,10 +113,10 @@ test.serial(
 	async t => {
 		await site.host.ip('route add 198.51.100.0/24 via 192.0.2.254');
 		// The daemon hears of the route when it does; whoever was quicker than that keeps the address.
-		const guest = await until('the gateway to be protected', 5000, async () => {
+		const guest = await until('the gateway to be protected', 20_000, async () => {
 			const quick = await learner('router');
 			quick.end.send(site.marker({ mac: quick.mac, ipv4: '192.0.2.254' }, far));
-			const refused = await until('the frame to be judged', 5000, async () => {
+			const refused = await until('the frame to be judged', 20_000, async () => {
 				const { drops, queued, tx } = await site.stats('router');
 				return tx.packets > 0 && queued === 0 ? { times: drops['gateway-address'] ?? 0 } : undefined;
 			});
@@ -126,7 +126,7 @@ test.serial(
 			return undefined;
 		});
 		await site.host.ip('route del 198.51.100.0/24');
-		await until('the address to be free again', 5000, async () => {
+		await until('the address to be free again', 20_000, async () => {
 			guest.end.send(site.marker({ mac: guest.mac, ipv4: '192.0.2.254' }, far));
 			return (await slaveOf('router')).addresses[0]?.address === '192.0.2.254' || undefined;
 		});
@@ -174,7 +174,7 @@ test.serial(
 		const [stays, goes] = [await learner('stays'), await learner('goes')];
 		stays.end.send(site.marker({ mac: stays.mac, ipv4: '192.0.2.62' }, far));
 		goes.end.send(site.marker({ mac: goes.mac, ipv4: '192.0.2.63' }, far));
-		await until('both to be written down', 5000, async () => {
+		await until('both to be written down', 20_000, async () => {
 			const state = site.product.state();
 			return (state.includes('192.0.2.62') && state.includes('192.0.2.63')) || undefined;
 		});
@@ -188,7 +188,7 @@ test.serial(
 		stays.end.close();
 		await until(
 			'the address to go with its guest',
-			5000,
+			20_000,
 			async () => (await addresses('stays')).length === 0 || undefined,
 		);
 		for (const name of ['stays', 'goes']) await site.product.detach(name);

@@ -49,7 +49,7 @@ function show(name: string): Promise<Slave> {
 
 /** Waits until a slave is known to have joined a group. */
 function joined(name: string, group: string, family: 'inet' | 'inet6' = 'inet'): Promise<unknown> {
-	return until(`${name} to have joined ${group}`, 5000, async () => {
+	return until(`${name} to have joined ${group}`, 20_000, async () => {
 		const { groups } = await show(name);
 		return groups[family] !== 'all' && groups[family].includes(group);
 	});
@@ -61,7 +61,7 @@ function groupsOf(
 	family: 'inet' | 'inet6',
 	wanted: (groups: 'all' | string[]) => boolean,
 ): Promise<unknown> {
-	return until(`${name}'s groups`, 5000, async () => wanted((await show(name)).groups[family]));
+	return until(`${name}'s groups`, 20_000, async () => wanted((await show(name)).groups[family]));
 }
 
 /** Whether the host's card is made to receive all multicast, and the group MACs that it is asked for. */
@@ -96,7 +96,7 @@ test.serial(
 			(await product.ipvtap(['show', 'one'])).stdout,
 			/groups: +IPv4 239\.1\.2\.3; IPv6 .*ff02::1:ff00:21/,
 		);
-		const card = await until('the card to listen to no more', 5000, async () => {
+		const card = await until('the card to listen to no more', 20_000, async () => {
 			const now = await listening();
 			return now.all ? undefined : now;
 		});
@@ -129,7 +129,7 @@ test.serial(
 		await groupsOf('one', 'inet', list => list !== 'all' && !list.includes('239.1.2.3'));
 		await until(
 			'the card to have left',
-			5000,
+			20_000,
 			async () => !(await listening()).macs.includes('01:00:5e:01:02:03'),
 		);
 	},
@@ -140,7 +140,7 @@ test.serial('a slave that has said nothing yet gets everything, and so does the 
 	t.deepEqual((await show('silent')).groups, { inet: 'all', inet6: 'all' });
 	t.true((await listening()).all);
 	await product.detach('silent');
-	await until('the card to listen to no more', 5000, async () => !(await listening()).all);
+	await until('the card to listen to no more', 20_000, async () => !(await listening()).all);
 	t.pass();
 });
 
@@ -157,7 +157,7 @@ test.serial('after the daemon was killed, its successor asks, and knows again', 
 	await socket.hears('in between');
 	await joined('one', '239.1.2.5');
 	await joined('two', '239.1.2.6');
-	await until('the card to listen to no more', 5000, async () => !(await listening()).all);
+	await until('the card to listen to no more', 20_000, async () => !(await listening()).all);
 	laptop.say('and after');
 	t.is((await socket.hears('and after')).length, 1);
 	t.false(((await show('one')).groups.inet as string[]).includes('239.1.2.6'));

@@ -33,7 +33,7 @@ test.serial("a DHCP server on the host's interface gives guests leases, and rene
 	server.stderr!.on('data', chunk => {
 		log += chunk;
 	});
-	await until('dnsmasq', 5000, () => log.includes('started, '));
+	await until('dnsmasq', 20_000, () => log.includes('started, '));
 
 	const script = join(folder, 'udhcpc.sh');
 	writeFileSync(

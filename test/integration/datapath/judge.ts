@@ -315,7 +315,7 @@ export class JudgedPort {
 			return [...masters, ...all];
 		};
 		// A master's drops are those of all its edges.
-		const [master] = await until('the backlog to be empty', 5000, async () => {
+		const [master] = await until('the backlog to be empty', 20_000, async () => {
 			const all = await read();
 			return all.every(({ stats }) => stats.queued === 0) ? all : undefined;
 		});

@@ -166,7 +166,7 @@ test.serial(
 		const started = performance.now();
 		for (let count = 0; count < 100; count++) claim(first, `192.0.2.${100 + count}`);
 		claim(second, '192.0.2.99');
-		await until('the other to have its address', 5000, async () => {
+		await until('the other to have its address', 20_000, async () => {
 			const { addresses } = await site.product.json<Slave>('show', 'modest');
 			return addresses.some(({ address }) => address === '192.0.2.99');
 		});
@@ -198,7 +198,11 @@ async function transfer(
 	const service = spawn(enter!, [...words, 'iperf3', '-s', '-1'], { stdio: 'ignore', env: toolsEnv });
 	try {
 		const listening = "ss -Hltn 'sport = :5201' | grep -q .";
-		await until('iperf3 to listen', 5000, async () => (await receiver.run('sh', ['-c', listening])).rc === 0);
+		await until(
+			'iperf3 to listen',
+			20_000,
+			async () => (await receiver.run('sh', ['-c', listening])).rc === 0,
+		);
 		const [file, ...args] = [...from.namespace.prefix, 'iperf3', '-c', to, '-t', String(seconds), '-i', '1'];
 		const client = spawn(file!, [...args, '--forceflush', '-f', 'm'], { env: toolsEnv });
 		let text = '';

@@ -26,7 +26,7 @@ test.serial('a frame with UDP fragmentation offload does not stop the port', asy
 	// Nobody can say whose they were: they count as the port's.
 	await until(
 		'twenty more to be counted',
-		5000,
+		20_000,
 		async () => (await site.stats('eth0')).drops['bad-vnet-header'] === 20,
 	);
 });

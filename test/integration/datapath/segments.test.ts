@@ -140,11 +140,11 @@ test.serial('the master goes down and up: long frames are still the right ones',
 	sender.end.send(long(far, 4), gso4);
 	await until(
 		'the frame to be dropped',
-		5000,
+		20_000,
 		async () => (await site.stats('sender')).drops['receiver-down'] === 1,
 	);
 	await site.host.ip('link set eth0 up');
-	await until('the wire to be up', 5000, async () =>
+	await until('the wire to be up', 20_000, async () =>
 		/ UP /.test(await site.wire.exec('ip', ['-br', 'link', 'show', 'dev', 'far'])),
 	);
 	for (let count = 0; count < 5; count++) {

@@ -58,7 +58,7 @@ async function sentAsTraced(t: ExecutionContext, trace: Trace): Promise<void> {
 		);
 	}
 	if (reason === undefined) return;
-	await until(`a drop for ${reason}`, 5000, async () => (await drops(reason)) === dropped + 1);
+	await until(`a drop for ${reason}`, 20_000, async () => (await drops(reason)) === dropped + 1);
 	// Behind the dropped frame comes one that passes: by then the other would have arrived.
 	const frames = site.arrivals(one, site.far, site.everybody);
 	const hex = Buffer.from(trace.frame, 'hex').subarray(14).toString('hex');
@@ -166,7 +166,7 @@ test.serial(
 test.serial("gateways and other machines' addresses can't be claimed", async t => {
 	await site.host.ip('route add default via 192.0.2.1');
 	const words = ['--from', 'learner', '--to', far.ipv4, '--source'];
-	await until('the gateway to be known', 5000, async () => {
+	await until('the gateway to be known', 20_000, async () => {
 		return (await traced(...words, '192.0.2.1')).verdict === 'drop: gateway-address';
 	});
 	await tracedAndSent(t, ...words, '192.0.2.1');
@@ -174,7 +174,7 @@ test.serial("gateways and other machines' addresses can't be claimed", async t =
 
 	await sentAsTraced(t, await traced(...words, '192.0.2.60'));
 	const fields = { operation: 1, senderMac: far.mac, sender: '192.0.2.60', target: '192.0.2.60' };
-	await until('the address to be lost', 5000, async () => {
+	await until('the address to be lost', 20_000, async () => {
 		site.far.send(ethernet(broadcastMac, far.mac, 0x0806, arp(fields)));
 		return (await traced(...words, '192.0.2.60')).verdict === 'drop: duplicate-address';
 	});
@@ -213,7 +213,7 @@ test.serial('groups: who was heard to join gets a copy, who was heard to join an
 	const words = ['--from', 'one', '--to', group, '--dport', '4245'];
 	await until(
 		'the reports to be known',
-		5000,
+		20_000,
 		async () => !receivers(await traced(...words)).includes('slave learner'),
 	);
 	const trace = await tracedAndSent(t, ...words);
@@ -237,7 +237,7 @@ test.serial('a receiver whose TAP nobody has open: lost, and counted so', async 
 	const drops = async (): Promise<number> => (await site.stats('asleep')).drops['receiver-full'] ?? 0;
 	const before = await drops();
 	one.end.send(Buffer.from(trace.frame, 'hex'));
-	await until('the drop', 5000, async () => (await drops()) === before + 1);
+	await until('the drop', 20_000, async () => (await drops()) === before + 1);
 	t.pass();
 });
 
@@ -248,7 +248,7 @@ test.serial('a frame longer than its receiver takes: too big, and counted so', a
 	t.is(trace.out[0]?.lost, 'too-big: its MTU is 1500');
 	const drops = async (): Promise<number> => (await site.stats('one')).drops['too-big'] ?? 0;
 	one.end.send(Buffer.from(long, 'hex'));
-	await until('the drop', 5000, async () => (await drops()) === 1);
+	await until('the drop', 20_000, async () => (await drops()) === 1);
 	const fits = await traced('--from', 'one', '--frame', long.slice(0, -2));
 	t.is(fits.out[0]?.lost, undefined);
 	await sentAsTraced(t, fits);

@@ -37,7 +37,7 @@ export async function startClient(
 	}
 	const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
 		child.kill(signal);
-		await until(`the end of ${words.join(' ')}`, 5000, () => (child.exitCode ?? child.signalCode) !== null);
+		await until(`the end of ${words.join(' ')}`, 20_000, () => (child.exitCode ?? child.signalCode) !== null);
 	};
 	return { process: child, log, stop };
 }

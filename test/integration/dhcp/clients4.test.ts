@@ -68,7 +68,7 @@ test('lease, use, renewal to the server alone, rebinding to all, release', async
 		// systemd 252 names no server in its release, and dnsmasq then takes none (RFC 2131, 4.4.6).
 		if (names[index] === 'networkd') continue;
 		const released = () => log.some(line => line.includes(`DHCPRELEASE(eth0) ${address} `));
-		await until(`the server to hear ${names[index]} release ${address}`, 5000, released);
+		await until(`the server to hear ${names[index]} release ${address}`, 20_000, released);
 	}
 	await place.onlyTheMaster(t);
 	for (const { guest } of guests) t.is((await place.drops(guest.name))['dhcp-spoof'], undefined);

@@ -35,7 +35,7 @@ export async function dhcpd(lan: Lan, member: Namespace, name: string, heirOf?: 
 		log,
 		stop: async () => {
 			server.kill('SIGKILL');
-			await until('the end of dhcpd', 5000, () => (server.exitCode ?? server.signalCode) !== null);
+			await until('the end of dhcpd', 20_000, () => (server.exitCode ?? server.signalCode) !== null);
 		},
 	};
 }

@@ -72,30 +72,30 @@ test.serial("routes are followed as they change, and errors come from the host's
 		await inside.ip(line);
 		const to = line.includes(':') ? beyond.ipv6 : beyond.ipv4;
 		// An event is followed within milliseconds, but not before `ip` returns.
-		await until(line, 5000, async () => said.test((await ping(two, to, '-c1', '-W1')).said));
+		await until(line, 20_000, async () => said.test((await ping(two, to, '-c1', '-W1')).said));
 	}
 	await inside.ip('route delete unreachable 2001:db8:2::/64', 'route replace blackhole 198.51.100.0/24');
-	await until('the blackhole', 5000, async () => {
+	await until('the blackhole', 20_000, async () => {
 		await ping(one, beyond.ipv4, '-c1', '-W1');
 		return ((await world.drops('one'))['blackhole'] ?? 0) > 0;
 	});
 	await inside.ip('route delete 198.51.100.0/24');
-	await until('the default route again', 5000, async () => (await ping(one, beyond.ipv4)).received === 2);
+	await until('the default route again', 20_000, async () => (await ping(one, beyond.ipv4)).received === 2);
 	t.is((await ping(one, beyond.ipv6)).received, 2);
 
 	await inside.ip('route delete default');
-	await until('no route', 5000, async () =>
+	await until('no route', 20_000, async () =>
 		/From 192\.0\.2\.2 .*Destination Net Unreachable/.test((await ping(one, beyond.ipv4, '-c1', '-W1')).said),
 	);
 	// Two gateways on the link: the laptop becomes a router too, and is asked in vain, as it doesn't forward.
 	await inside.ip(`route add default via ${laptop.ipv4}`);
 	await until(
 		'the other gateway',
-		5000,
+		20_000,
 		async () => (await ping(one, beyond.ipv4, '-c1', '-W1')).received === 0,
 	);
 	await inside.ip(`route replace default via ${router.ipv4}`);
-	await until('the first gateway', 5000, async () => (await ping(one, beyond.ipv4)).received === 2);
+	await until('the first gateway', 20_000, async () => (await ping(one, beyond.ipv4)).received === 2);
 	const { drops } = await world.product.stats('one');
 	t.true((drops['no-route'] ?? 0) > 0, JSON.stringify(drops));
 });
@@ -147,20 +147,20 @@ test.serial('rules of policy routing are not followed, which is said, with what 
 	t.is(await warnings(), undefined);
 	await inside.ip('rule add iif lo lookup 100', 'rule add oif eth0 lookup 100');
 	await inside.ip('rule add from 192.0.2.0/24 lookup 100 priority 1234');
-	const said = await until('a warning', 5000, warnings);
+	const said = await until('a warning', 20_000, warnings);
 	t.is(said.length, 1);
 	t.regex(said[0]!, /ip rule: 1234\).*: ipvtap set eth0 --mode l3s$/);
 	const { stderr } = await world.product.ipvtap(['set', 'eth0', '--mode', 'l3']);
 	t.regex(stderr, /^warning: the host routes by rules/);
 	await inside.ip('rule delete priority 1234');
-	await until('no warning', 5000, async () => (await warnings()) === undefined);
+	await until('no warning', 20_000, async () => (await warnings()) === undefined);
 	// As wg-quick(8) has it.
 	const wireguard = (what: string) =>
 		inside.exec('ip', ['-6', 'rule', what, 'not', 'fwmark', '51820', 'table', '51820']);
 	await wireguard('add');
-	await until('a warning of IPv6', 5000, warnings);
+	await until('a warning of IPv6', 20_000, warnings);
 	await wireguard('delete');
-	await until('no warning again', 5000, async () => (await warnings()) === undefined);
+	await until('no warning again', 20_000, async () => (await warnings()) === undefined);
 	await inside.ip('rule delete iif lo lookup 100', 'rule delete oif eth0 lookup 100');
 });
 
@@ -221,12 +221,12 @@ test.serial("a route's MTU: don't-fragment and IPv6 are told, others cut, TCP fi
 		`route add 2001:db8:2::/64 via ${router.ipv6} mtu 1300`,
 	);
 	const df = ['-Mdo', '-c1', '-s1400'];
-	await until('the MTU', 5000, async () =>
+	await until('the MTU', 20_000, async () =>
 		/From 192\.0\.2\.2 .*Frag needed and DF set \(mtu = 1300\)/.test(
 			(await ping(one, beyond.ipv4, ...df)).said,
 		),
 	);
-	await until('the MTU, IPv6', 5000, async () =>
+	await until('the MTU, IPv6', 20_000, async () =>
 		/From 2001:db8:1::2 .*Packet too big: mtu=1300/.test((await ping(two, beyond.ipv6, ...df)).said),
 	);
 	// The guest has learned it by now; without path MTU discovery it sends whole packets, which are cut here.

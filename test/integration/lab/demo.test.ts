@@ -155,7 +155,7 @@ for (const [moment, reached] of moments) {
 		demo.kill('SIGINT');
 		t.deepEqual(await ended, [null, 'SIGINT']);
 		// A process that was told to end may need a moment for it.
-		await until('all of it to be gone', 5000, () => leftOf(demo.pid!).length === 0);
+		await until('all of it to be gone', 20_000, () => leftOf(demo.pid!).length === 0);
 		await t.notThrowsAsync(assertNothingLeft(before));
 	});
 }

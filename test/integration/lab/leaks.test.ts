@@ -114,7 +114,7 @@ test.serial('a process, a namespace, an open file and a file are found', async t
 	const other = await Namespace.create('other');
 	other.spawn('sleep', ['43210'], { stdio: 'ignore' });
 	namespace.spawn('sleep', ['43211'], { stdio: 'ignore' });
-	await until('both programs', 5000, async () =>
+	await until('both programs', 20_000, async () =>
 		(await Promise.all([other.pids(), namespace.pids()])).every(pids => pids.length > 0),
 	);
 	const file = join(folder, 'forgotten');

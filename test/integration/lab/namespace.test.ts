@@ -18,7 +18,7 @@ test('a namespace carries the PID, runs programs inside, and goes with them', as
 	const sleeper = namespace.spawn('sleep', ['60'], { stdio: 'ignore' });
 	// A program that can't be asked to end, in a session of its own.
 	namespace.spawn('setsid', ['sh', '-c', 'trap "" TERM; sleep 60; sleep 60'], { stdio: 'ignore' });
-	await until('both programs', 5000, async () => (await namespace.pids()).length >= 3);
+	await until('both programs', 20_000, async () => (await namespace.pids()).length >= 3);
 	await namespace.delete();
 	t.not(sleeper.signalCode, null);
 	t.false(existsSync(namespace.path));
@@ -63,7 +63,7 @@ for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 		t.deepEqual(await ended, [null, signal]);
 		// For all but SIGKILL the process itself has cleaned up before its end; after that the watchdog does.
 		if (signal !== 'SIGKILL') t.deepEqual(leftOf(child.pid!), []);
-		await until('the watchdog', 5000, () => leftOf(child.pid!).length === 0);
+		await until('the watchdog', 20_000, () => leftOf(child.pid!).length === 0);
 		t.pass();
 	});
 }

@@ -93,7 +93,7 @@ for (const [attach, mounts] of [
 		t.false(existsSync(join(site.product.folder, 'state', 'bpf')));
 		t.false(isBpffs(join(site.product.folder, 'state', 'bpf')));
 		t.true(objects.programs.length >= 6 && objects.maps.length >= 7);
-		await until('programs and maps to be gone', 5000, () => isEmpty(survivors(objects)));
+		await until('programs and maps to be gone', 20_000, () => isEmpty(survivors(objects)));
 	});
 
 	test.serial(`${attach}: other people's programs stay`, async t => {

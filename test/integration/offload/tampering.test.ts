@@ -65,7 +65,7 @@ test.serial(
 		flows.verify(t, 'with its pins removed');
 
 		await site.product.signalDaemon('SIGKILL');
-		await until('the programs to be gone', 5000, async () => isEmpty(await attached(site)));
+		await until('the programs to be gone', 20_000, async () => isEmpty(await attached(site)));
 		flows.forge(30);
 		flows.verify(t, 'without programs');
 

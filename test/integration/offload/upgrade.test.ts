@@ -58,7 +58,7 @@ for (const attach of ['tcx', 'clsact'] as const) {
 		flows.verify(t, 'with a daemon of this version');
 		flows.verifyResolution(t, 'this version');
 		t.deepEqual(numbersOf(site), devices);
-		await until('the other version to be gone', 5000, () => isEmpty(survivors(theirs)));
+		await until('the other version to be gone', 20_000, () => isEmpty(survivors(theirs)));
 		await site.product.json('down', 'eth0', '--force');
 		await site.product.end();
 		await site.product.assertNothingLeft();

@@ -265,7 +265,7 @@ test.serial('a QEMU that stands still times out, and has nothing of ours when it
 	await withQemu('stopped', ['q35', ...port('rp0', 1)], async (qemu, slave, site) => {
 		const before = await qemu.files();
 		process.kill(qemu.pid, 'SIGSTOP');
-		await until('QEMU to stop', 5000, () => stateOf(qemu.pid) === 'T');
+		await until('QEMU to stop', 20_000, () => stateOf(qemu.pid) === 'T');
 		const { error, fds } = await site.call(plug(qemu, slave, { timeoutMs: 300 }));
 		t.is(error?.code, 'timed-out');
 		t.is(fds[0], fds[1]);

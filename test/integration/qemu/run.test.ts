@@ -78,9 +78,9 @@ test.serial('SIGTSTP stops both, SIGCONT lets both go on', async t => {
 		await running.printed('ready');
 		const pids = [running.child.pid!, childOf(running.child.pid!)!];
 		running.child.kill('SIGTSTP');
-		await until('both to stop', 5000, () => pids.every(pid => stateOf(pid) === 'T'));
+		await until('both to stop', 20_000, () => pids.every(pid => stateOf(pid) === 'T'));
 		running.child.kill('SIGCONT');
-		await until('both to go on', 5000, () => pids.every(pid => stateOf(pid) !== 'T'));
+		await until('both to go on', 20_000, () => pids.every(pid => stateOf(pid) !== 'T'));
 		running.child.stdin?.end('\n');
 		t.is(await running.exited, 3);
 	});
@@ -245,7 +245,7 @@ test.serial('kill -9 of the runner: QEMU works on, and takes the TAP with it whe
 		t.true(await site.isHeld(slave.ifname));
 		t.regex(await networkOf(qmp), /type=tap,fd=3/);
 		await ask(qmp, 'quit');
-		await until('the TAP to go', 5000, async () => !(await site.hasDevice(slave.ifname)));
+		await until('the TAP to go', 20_000, async () => !(await site.hasDevice(slave.ifname)));
 		await running.exited;
 	});
 });

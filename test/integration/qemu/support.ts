@@ -161,7 +161,7 @@ export class IdleQemu {
 			[...sockets('self'), ...sockets(this.pid)].some(
 				words => words.at(-1) === this.qmp && words[3] !== listening,
 			);
-		await until('QEMU to close its QMP connections', 5000, () => !connected());
+		await until('QEMU to close its QMP connections', 20_000, () => !connected());
 		return openFiles(this.pid);
 	}
 }
