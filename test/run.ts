@@ -90,7 +90,7 @@ async function ava(config: string, ...words: string[]): Promise<Outcome> {
 				result.failures.push(title);
 			} else result.passed++;
 			if (shown) print(`${not ? 'FAIL' : 'skip'}  ${title}`);
-		} else if (shown && /^\s/.test(line)) {
+		} else if (shown && /^(\s|# {3})/.test(line)) {
 			print(line);
 		}
 	}
