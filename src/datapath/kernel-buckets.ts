@@ -3,7 +3,8 @@
  * bpf/port.h has them, which bpf/buckets.h takes from. There a bucket is the moment when it was or will be empty. The
  * frame threads take `rx` here for what they deliver themselves, so that a guest has one limit, whoever delivers.
  *
- * BigInts, against the rule of the frame path: they are made for copies to limited slaves alone.
+ * BigInts, against the rule of the frame path, are made for what a limited slave is given, and not for what it is
+ * refused: 64 bits can be read by halves, but not added to while the kernel adds to them as well.
  */
 import { monotonicMs } from '../sys/clock.js';
 import { type Mapping, mapFd, unmap } from '../sys/memory.js';
@@ -18,27 +19,28 @@ export const LIMITS_BYTES = 80;
 export class KernelBuckets {
 	readonly #memory: Mapping;
 	readonly #words: BigInt64Array;
+	/** The same, each word its lower half first. */
+	readonly #halves: Uint32Array;
 
 	/** @param map descriptor; not needed any more afterwards. @throws SysError. */
 	constructor(map: number) {
 		this.#memory = mapFd(map, EDGES_MAX * LIMITS_BYTES);
 		const { bytes } = this.#memory;
 		this.#words = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
+		this.#halves = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 	}
 
 	/** `pay` of bpf/buckets.h. @returns whether a frame of so many bytes may be delivered; then it has been paid for. */
 	takeRx(edge: number, bytes: number): boolean {
 		const words = this.#words;
 		const at = (edge * LIMITS_BYTES) / 8 + RX;
-		const rate = Number(words[at + RATE]);
+		const rate = this.#read(at + RATE);
 		if (rate === 0) return true;
 		const now = monotonicMs() * 1e6;
-		const empty = Number(Atomics.load(words, at + EMPTY));
-		if (empty >= now) {
-			return false;
-		}
+		const empty = this.#read(at + EMPTY);
+		if (empty >= now) return false;
 		const earns = Math.trunc((bytes * SECOND) / rate);
-		const full = now - Number(words[at + BURST]);
+		const full = now - this.#read(at + BURST);
 		if (empty < full) Atomics.store(words, at + EMPTY, BigInt(Math.trunc(full + earns)));
 		else Atomics.add(words, at + EMPTY, BigInt(earns));
 		return true;
@@ -46,6 +48,17 @@ export class KernelBuckets {
 
 	close(): void {
 		unmap(this.#memory);
+	}
+
+	/** A word that may grow meanwhile: what is read of it belongs together if the upper half hasn't changed in between. */
+	#read(word: number): number {
+		const halves = this.#halves;
+		for (;;) {
+			const upper = Atomics.load(halves, 2 * word + 1);
+			const lower = Atomics.load(halves, 2 * word);
+			// Signed: a bucket that has been filling since before the machine started was empty before that.
+			if (Atomics.load(halves, 2 * word + 1) === upper) return (upper | 0) * 2 ** 32 + lower;
+		}
 	}
 }
 
