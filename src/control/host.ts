@@ -2,7 +2,7 @@
 import { IpvtapError } from '../errors.js';
 import { listAddresses } from '../sys/netlink/address.js';
 import { getLink } from '../sys/netlink/link.js';
-import { defaultRouteInterface, listRoutes, RT_TABLE_MAIN } from '../sys/netlink/route.js';
+import { defaultRouteInterface, listRoutes, RT_TABLE_MAIN, RTPROT_IPVTAP } from '../sys/netlink/route.js';
 import type { Registry } from './registry.js';
 
 /** The host's own addresses and its gateways' are nobody's to claim. @throws IpvtapError `conflict`. */
@@ -18,7 +18,8 @@ export function checkClaimable(addresses: string[]): void {
 			},
 		);
 	}
-	const route = listRoutes({ table: RT_TABLE_MAIN }).find(
+	// Ours, of which there is one for each guest, have no gateway.
+	const route = listRoutes({ table: RT_TABLE_MAIN, notProtocol: RTPROT_IPVTAP }).find(
 		({ gateway }) => gateway !== undefined && addresses.includes(gateway),
 	);
 	if (route) {

@@ -37,8 +37,14 @@ export interface NextHop {
 	weight: number;
 }
 
+/** RTPROT_*, without parsing the rest. */
+export function protocolOf({ body }: Message): number {
+	return body[5] ?? 0;
+}
+
 /** @returns undefined for other families, and for the kernel's own per-destination clones. */
-export function parseRoute({ body }: Message): Route | undefined {
+export function parseRoute(message: Message): Route | undefined {
+	const { body } = message;
 	const family = familyOf(body[0] ?? 0);
 	if (family === undefined) return undefined;
 	const fields = attributes(body, RTMSG_BYTES);
@@ -59,7 +65,7 @@ export function parseRoute({ body }: Message): Route | undefined {
 		nextHops,
 		src: address(RTA_PREFSRC),
 		table: number(RTA_TABLE) ?? body[4] ?? 0,
-		protocol: body[5] ?? 0,
+		protocol: protocolOf(message),
 		scope: body[6] ?? 0,
 		type: body[7] ?? 0,
 		metric: number(RTA_PRIORITY) ?? 0,

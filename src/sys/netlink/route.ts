@@ -5,6 +5,7 @@ import { unless } from './error.js';
 import { attribute, type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, u32 } from './message.js';
 import {
 	parseRoute,
+	protocolOf,
 	type Route,
 	RTA_DST,
 	RTA_GATEWAY,
@@ -67,6 +68,8 @@ export function deleteRoute(route: RouteOptions): boolean {
 export interface RouteFilter {
 	table?: number;
 	protocol?: number;
+	/** A protocol whose routes are left out, for nearly nothing. */
+	notProtocol?: number;
 	family?: Family;
 }
 
@@ -75,10 +78,11 @@ export interface RouteFilter {
  * router's million; what an older one sends beside them is filtered here.
  * @throws NetlinkError. @syscalls netlink
  */
-export function listRoutes({ table, protocol, family }: RouteFilter = {}): Route[] {
+export function listRoutes({ table, protocol, notProtocol, family }: RouteFilter = {}): Route[] {
 	const families: Family[] = family === undefined ? ['inet', 'inet6'] : [family];
 	return families
 		.flatMap(family => dumpRoutes(family, table, protocol))
+		.filter(message => notProtocol === undefined || protocolOf(message) !== notProtocol)
 		.map(parseRoute)
 		.filter(route => route !== undefined)
 		.filter(route => table === undefined || route.table === table)
