@@ -113,11 +113,16 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			const { name: master } = this.registry.requireMaster(name);
 			const slaves = this.registry.slaves(master);
 			if (slaves.length > 0 && !force) throw stillHasSlaves(master, slaves);
-			// Or it would go with its last slave, before its turn.
-			this.registry.changeMaster(master, { implicit: false });
-			for (const slave of slaves) await this.#remove(slave);
+			const names = slaves.map(slave => slave.name);
+			// First, and all at once: nobody can say anything more, and the kernel waits less than for one after the other.
+			this.estate.deleteTaps(names);
+			for (const slave of names) {
+				this.#watch.forget(slave);
+				this.registry.removeSlave(slave);
+				this.#log.info({ slave, master }, 'slave detached');
+			}
 			await this.#close(master);
-			return slaves.map(slave => slave.name);
+			return names;
 		});
 	}
 
@@ -242,10 +247,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 				if (hostInterface !== null) undo.push(() => this.estate.deleteHostInterface(hostInterface));
 				undo.push(() => this.estate.closePort(name));
 			}
-			for (const slave of this.registry.slaves()) {
-				if (!lasting.includes(slave)) undo.push(() => this.estate.deleteTap(slave.name));
-				undo.push(() => this.estate.unplug(slave));
-			}
+			for (const slave of lasting) undo.push(() => this.estate.unplug(slave));
+			const others = this.registry.slaves().filter(slave => !lasting.includes(slave));
+			undo.push(() => this.estate.deleteTaps(others.map(({ name }) => name)));
 			this.#watch.close();
 			this.#memory.close();
 			this.domains.close();

@@ -7,7 +7,14 @@ import { limits } from '../config.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { sweepLeftovers } from '../offload/leftovers.js';
-import { ARPHRD_ETHER, deleteLink, getLink, type Link, requireLink } from '../sys/netlink/link.js';
+import {
+	ARPHRD_ETHER,
+	deleteLink,
+	deleteLinks,
+	getLink,
+	type Link,
+	requireLink,
+} from '../sys/netlink/link.js';
 import type { LinkMonitor } from '../sys/netlink/monitor.js';
 import { withoutQueue } from '../sys/netlink/tc.js';
 import { createTap } from '../sys/tap.js';
@@ -286,6 +293,13 @@ export class Estate extends EventEmitter<EstateEvents> {
 		this.problems.delete(slave);
 		this.qmpSockets.remove(slave);
 		if (tap) deleteLink(tap.link.ifindex);
+	}
+
+	/** As `deleteTap`, all in one request. @throws NetlinkError; all are there then. */
+	deleteTaps(slaves: readonly string[]): void {
+		const taps = slaves.map(slave => this.#taps.get(slave)).filter(tap => tap !== undefined);
+		if (taps.length > 0) deleteLinks(taps.map(({ link }) => link.ifindex));
+		for (const slave of slaves) this.forgetTap(slave);
 	}
 
 	/** The TAP is no longer there: forget it without touching whatever may have its number by now. */

@@ -198,7 +198,7 @@ export class Port extends EventEmitter<PortEvents> {
 		const exists = getLink(ifindex) !== undefined;
 		if (exists) setLink(ifindex, { up: false });
 		await this.#offload.removeSlave(edge, exists);
-		this.#shield.removeInterface(ifindex, exists);
+		this.#shield.removeInterfaces([{ ifindex, exists }]);
 		this.#members.remove(member);
 		this.#groups.remove(edge);
 	}
@@ -319,7 +319,7 @@ export class Port extends EventEmitter<PortEvents> {
 			return { ifindex, exists };
 		});
 		await this.#offload.close();
-		for (const { ifindex, exists } of devices) this.#shield.removeInterface(ifindex, exists);
+		this.#shield.removeInterfaces(devices);
 		await this.#mode
 			.close()
 			.catch(error => this.#context.log.warn({ err: error }, 'the mode did not end cleanly'));

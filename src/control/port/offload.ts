@@ -259,7 +259,7 @@ export class PortOffload {
 		this.#policy = { ...this.#policy, punt: 0 };
 		this.#bind('slaves');
 		this.#bind('master');
-		this.#options.shield.removeInterface(punt.ifindex, true);
+		this.#options.shield.removeInterfaces([{ ifindex: punt.ifindex, exists: true }]);
 		deleteLink(punt.ifindex);
 		// The frame threads may be gone before us.
 		await this.#options.change({ kind: 'punt', ifindex: 0 }).catch(() => undefined);

@@ -98,12 +98,14 @@ export class Shield {
 		if (ensureClsact(ifindex)) this.#made.add(ifindex);
 	}
 
-	/** @param exists whether the device is still there. */
-	removeInterface(ifindex: number, exists: boolean): void {
-		if (!this.#interfaces.delete(ifindex)) return;
-		this.#filterSlaves();
-		if (exists) this.#unhook(ifindex, PRIORITY);
-		this.#made.delete(ifindex);
+	/** @param devices with `exists`: whether it is still there. */
+	removeInterfaces(devices: readonly { ifindex: number; exists: boolean }[]): void {
+		const ours = devices.filter(({ ifindex }) => this.#interfaces.delete(ifindex));
+		if (ours.length > 0) this.#filterSlaves();
+		for (const { ifindex, exists } of ours) {
+			if (exists) this.#unhook(ifindex, PRIORITY);
+			this.#made.delete(ifindex);
+		}
 	}
 
 	/**
