@@ -20,7 +20,6 @@ import { restoreForwarding } from './port/forwarding.js';
 import type { PortChange } from './port.js';
 import { isUpOtherwise, stillHasSlaves } from './refusals.js';
 import {
-	type DomainRecord,
 	type MasterOptions,
 	type MasterRecord,
 	Registry,
@@ -29,7 +28,7 @@ import {
 	type SlaveRequest,
 } from './registry.js';
 import { Serial } from './serial.js';
-import { removeState, saveState } from './state.js';
+import { type State, StateFile } from './state.js';
 import { checkSupported } from './supported.js';
 import { Undo } from './undo.js';
 import { viewAll, viewMaster, viewSlave, viewStatistics } from './view.js';
@@ -58,15 +57,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	readonly estate: Estate;
 	readonly serial = new Serial();
 	readonly domains: Domains;
+	readonly state: StateFile;
 	readonly #watch: LinkWatch;
 	readonly #memory: AddressMemory;
-	readonly #config: Config;
 	readonly #log: Logger;
 	#closing = false;
 
 	constructor(config: Config, monitor: LinkMonitor, log: Logger) {
 		super();
-		this.#config = config;
+		this.state = new StateFile(config.stateFile, error => log.error({ err: error }, error.message));
 		this.#log = log;
 		this.estate = new Estate(monitor, log, config.stateDir);
 		this.#watch = new LinkWatch(this, monitor, log);
@@ -220,7 +219,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	}
 
 	/** Makes what the state file wants of what is there. What can't be made stays wanted, with its problem shown. */
-	adopt(state: { masters: MasterRecord[]; slaves: SlaveRecord[]; domains?: DomainRecord[] }): Promise<void> {
+	adopt(state: State): Promise<void> {
 		return this.change(async () => {
 			for (const master of state.masters) this.registry.addMaster(master);
 			for (const slave of state.slaves) this.registry.addSlave(slave);
@@ -280,7 +279,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	save(masters = this.registry.masters(), slaves = this.registry.slaves()): void {
 		const domains = this.registry.domains();
-		saveState(this.#config.stateFile, { masters, slaves, ...(domains.length > 0 ? { domains } : {}) });
+		this.state.save({ masters, slaves, ...(domains.length > 0 ? { domains } : {}) });
 	}
 
 	/** Ports that were opened for slaves that are gone by now. */
@@ -290,19 +289,25 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		}
 	}
 
-	#saveLasting(slaves: SlaveRecord[]): void {
+	async #saveLasting(slaves: SlaveRecord[]): Promise<void> {
 		const masters = this.registry
 			.masters()
 			.filter(({ name }) => slaves.some(({ master }) => master === name));
-		if (slaves.length + this.registry.domains().length > 0) this.save(masters, slaves);
-		else removeState(this.#config.stateFile);
+		if (slaves.length + this.registry.domains().length === 0) return this.state.remove();
+		this.save(masters, slaves);
+		await this.state.settled();
 	}
 
-	/** Runs one change after the others. */
-	change<T>(task: () => Promise<T>): Promise<T> {
+	/** Runs one change after the others; it is done when it is on the disk, too, for which the next doesn't wait. */
+	async change<T>(task: () => Promise<T>): Promise<T> {
 		if (this.#closing)
 			throw new IpvtapError('daemon-unreachable', 'the daemon is ending', { hint: 'try again' });
-		return this.serial.run(task).finally(() => this.emit('changed'));
+		try {
+			return await this.serial.run(task);
+		} finally {
+			this.emit('changed');
+			await this.state.settled();
+		}
 	}
 
 	async #open(name: string, options: MasterOptions, implicit: boolean): Promise<string[]> {

@@ -20,7 +20,7 @@ import { DaemonBusy, Lock } from './lock.js';
 import type { Info } from './model.js';
 import { requireCapabilities } from './privileges.js';
 import { SocketFile } from './socket-file.js';
-import { loadState, makeStateDir } from './state.js';
+import { makeStateDir } from './state.js';
 import { Undo } from './undo.js';
 
 export interface DaemonOptions {
@@ -55,9 +55,9 @@ export class Daemon {
 			const monitor = new LinkMonitor();
 			release.push(() => monitor.close());
 			monitor.once('error', (error: Error) => crash(log, error));
-			const { state, broken } = loadState(config.stateFile);
-			if (broken) log.error(broken, 'the state file could not be read and was moved aside');
 			const controller = new Controller(config, monitor, log);
+			const { state, broken } = controller.state.load();
+			if (broken) log.error(broken, 'the state file could not be read and was moved aside');
 			await controller.adopt(state);
 			controller.estate.sweep();
 			const daemon = new Daemon(config, log, controller, socket, release, untilIdle);

@@ -3,16 +3,8 @@
  * written whole and put in place by rename(2), so a reader sees the old one or the new one; one that can't be
  * understood is moved aside, never deleted and never half used.
  */
-import {
-	closeSync,
-	fdatasyncSync,
-	mkdirSync,
-	openSync,
-	readFileSync,
-	renameSync,
-	rmSync,
-	writeSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { limits } from '../config.js';
@@ -36,8 +28,81 @@ export interface LoadedState {
 	broken?: { movedTo: string; why: string };
 }
 
-/** No file is an empty state. @throws IpvtapError if the file can't be read, or moved aside. */
-export function loadState(path: string): LoadedState {
+/**
+ * One daemon's state file. A change is written down before it is made, where a daemon after this finds it should this one
+ * be killed; it is brought to the disk meanwhile, and takes the file's place when it is there:
+ *
+ *     state.json.new → state.json.sync → state.json
+ *
+ * So a machine that loses its power may come back with the state of a moment before, but not with half of one.
+ */
+export class StateFile {
+	readonly #path: string;
+	readonly #fresh: string;
+	readonly #onItsWay: string;
+	readonly #failed: (error: IpvtapError) => void;
+	#settled: Promise<void> = Promise.resolve();
+	#waits = false;
+
+	/** @param failed is told when what was saved can't be brought to the disk. */
+	constructor(path: string, failed: (error: IpvtapError) => void) {
+		this.#path = path;
+		this.#fresh = `${path}.new`;
+		this.#onItsWay = `${path}.sync`;
+		this.#failed = failed;
+	}
+
+	/** No file is an empty state. @throws IpvtapError if the file can't be read, or moved aside. */
+	load(): LoadedState {
+		for (const newer of [this.#fresh, this.#onItsWay]) {
+			try {
+				return { state: parseState(readFileSync(newer, 'utf8')) };
+			} catch {
+				// Not there, as nearly always; or the machine, and not the daemon, went down while it was on its way.
+			}
+		}
+		return loadWhole(this.#path);
+	}
+
+	/** @throws IpvtapError if it can't be written; what was saved before is still there. */
+	save(state: State): void {
+		try {
+			mkdirSync(dirname(this.#path), { recursive: true, mode: 0o755 });
+			writeWhole(this.#fresh, `${this.#path}.tmp`, textOf(state));
+		} catch (error) {
+			throw fileError('write', this.#path, error);
+		}
+		if (this.#waits) return;
+		this.#waits = true;
+		this.#settled = this.#settled.then(() => this.#settle());
+	}
+
+	/** Resolves when all that was saved until now is on the disk, or `failed` has been told. */
+	settled(): Promise<void> {
+		return this.#settled;
+	}
+
+	/** Nothing is wanted any more. */
+	async remove(): Promise<void> {
+		await this.#settled;
+		for (const path of [this.#fresh, this.#onItsWay, this.#path]) rmSync(path, { force: true });
+	}
+
+	async #settle(): Promise<void> {
+		// What is saved from here on has its own turn.
+		this.#waits = false;
+		try {
+			renameSync(this.#fresh, this.#onItsWay);
+			const file = await open(this.#onItsWay);
+			await file.datasync().finally(() => file.close());
+			renameSync(this.#onItsWay, this.#path);
+		} catch (error) {
+			this.#failed(fileError('bring to the disk', this.#path, error));
+		}
+	}
+}
+
+function loadWhole(path: string): LoadedState {
 	let text: string;
 	try {
 		text = readFileSync(path, 'utf8');
@@ -54,31 +119,32 @@ export function loadState(path: string): LoadedState {
 	}
 }
 
-/** @throws IpvtapError if it can't be written; the file that was there is then still there. */
-export function saveState(path: string, state: State): void {
-	const fresh = `${path}.new`;
+function writeWhole(path: string, half: string, text: string): void {
 	try {
-		mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-		const fd = openSync(fresh, 'w', 0o644);
-		try {
-			writeSync(fd, `${JSON.stringify({ version, ...state }, null, '\t')}\n`);
-			fdatasyncSync(fd);
-			renameSync(fresh, path);
-		} catch (error) {
-			rmSync(fresh, { force: true });
-			throw error;
-		} finally {
-			closeSync(fd);
-		}
+		writeFileSync(half, text, { mode: 0o644 });
+		renameSync(half, path);
 	} catch (error) {
-		throw fileError('write', path, error);
+		rmSync(half, { force: true });
+		throw error;
 	}
 }
 
-/** Nothing is wanted any more. */
-export function removeState(path: string): void {
-	rmSync(path, { force: true });
+/** A line for each record, made once: records are never changed, but others put in their place. */
+function textOf({ masters, slaves, domains }: State): string {
+	const parts = Object.entries({ masters, slaves, ...(domains === undefined ? {} : { domains }) });
+	const lists = parts.map(
+		([name, records]) => `"${name}": [\n\t\t${records.map(lineOf).join(',\n\t\t')}\n\t]`,
+	);
+	return `{\n\t"version": ${version},\n\t${lists.join(',\n\t')}\n}\n`;
 }
+
+function lineOf(record: object): string {
+	const line = lines.get(record) ?? JSON.stringify(record);
+	lines.set(record, line);
+	return line;
+}
+
+const lines = new WeakMap<object, string>();
 
 /** @throws IpvtapError `permission` or `failed`. */
 export function makeStateDir(dir: string): void {

@@ -1,14 +1,21 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Registry } from '../../../src/control/registry.js';
-import { loadState, removeState, type State, saveState } from '../../../src/control/state.js';
+import { type State, StateFile } from '../../../src/control/state.js';
 
 function folder(t: ExecutionContext): string {
 	const path = mkdtempSync(join(tmpdir(), 'ipvtap-state-'));
 	t.teardown(() => rmSync(path, { recursive: true }));
 	return path;
+}
+
+/** @returns the file, and what it couldn't bring to the disk. */
+function fileIn(dir: string): { file: StateFile; path: string; failures: string[] } {
+	const path = join(dir, 'state.json');
+	const failures: string[] = [];
+	return { file: new StateFile(path, ({ message }) => failures.push(message)), path, failures };
 }
 
 function sample(): State {
@@ -28,28 +35,66 @@ function sample(): State {
 
 const empty: State = { masters: [], slaves: [] };
 
-test('what is saved is loaded', t => {
-	const path = join(folder(t), 'state.json');
-	saveState(path, sample());
-	t.deepEqual(loadState(path), { state: sample() });
-	saveState(path, empty);
-	t.deepEqual(loadState(path), { state: empty });
+test('what is saved is loaded, on the disk or not yet', async t => {
+	const { file } = fileIn(folder(t));
+	file.save(sample());
+	t.deepEqual(file.load(), { state: sample() });
+	file.save(empty);
+	t.deepEqual(file.load(), { state: empty });
+	await file.settled();
+	t.deepEqual(file.load(), { state: empty });
 });
 
 test('no file is an empty state', t => {
 	const dir = folder(t);
-	t.deepEqual(loadState(join(dir, 'state.json')), { state: empty });
+	t.deepEqual(fileIn(dir).file.load(), { state: empty });
 	t.deepEqual(readdirSync(dir), []);
 });
 
-test('saving leaves one file, and removing none', t => {
+test('saving leaves one file, and removing none', async t => {
+	const dir = join(folder(t), 'sub');
+	const { file } = fileIn(dir);
+	for (const state of [empty, sample(), empty, sample()]) file.save(state);
+	await file.settled();
+	t.deepEqual(readdirSync(dir), ['state.json']);
+	t.deepEqual(file.load(), { state: sample() });
+	file.save(empty);
+	await file.remove();
+	await file.remove();
+	t.deepEqual(readdirSync(dir), []);
+});
+
+test('what is saved while the disk is at work is on it when all is settled', async t => {
 	const dir = folder(t);
-	const path = join(dir, 'sub', 'state.json');
-	saveState(path, sample());
-	t.deepEqual(readdirSync(join(dir, 'sub')), ['state.json']);
-	removeState(path);
-	removeState(path);
-	t.deepEqual(readdirSync(join(dir, 'sub')), []);
+	const { file, path } = fileIn(dir);
+	file.save(empty);
+	// One turn later the first is on its way.
+	await Promise.resolve();
+	file.save(sample());
+	t.deepEqual(file.load(), { state: sample() });
+	await file.settled();
+	t.deepEqual(readdirSync(dir), ['state.json']);
+	t.is((JSON.parse(readFileSync(path, 'utf8')) as State).slaves.length, 1);
+});
+
+test('after a loss of power in between, the last whole state is loaded', t => {
+	const dir = folder(t);
+	const { file, path } = fileIn(dir);
+	writeFileSync(path, JSON.stringify({ version: 1, ...empty }));
+	writeFileSync(`${path}.sync`, JSON.stringify({ version: 1, ...sample() }));
+	writeFileSync(`${path}.new`, '');
+	t.deepEqual(file.load(), { state: sample() });
+	writeFileSync(`${path}.sync`, JSON.stringify({ version: 1, ...sample() }).slice(0, 99));
+	t.deepEqual(file.load(), { state: empty });
+});
+
+test('who waits is told when the disk takes nothing', async t => {
+	const dir = folder(t);
+	const { file, path, failures } = fileIn(dir);
+	mkdirSync(path);
+	file.save(sample());
+	await file.settled();
+	t.regex(failures.join(), /^can't bring to the disk .*state\.json: EISDIR$/);
 });
 
 const good = JSON.parse(JSON.stringify({ version: 1, ...sample() })) as {
@@ -87,9 +132,9 @@ for (const [what, text, why] of [
 ] as const) {
 	test(`${what} is moved aside, and reported`, t => {
 		const dir = folder(t);
-		const path = join(dir, 'state.json');
+		const { file, path } = fileIn(dir);
 		writeFileSync(path, text);
-		const { state, broken } = loadState(path);
+		const { state, broken } = file.load();
 		t.deepEqual(state, empty);
 		t.regex(broken?.why ?? '', why);
 		t.is(readFileSync(broken?.movedTo ?? '', 'utf8'), text);
@@ -102,7 +147,8 @@ test('a folder that can not be written to is a permission error, or another fail
 	// Root writes everywhere, but nobody makes a file inside a file.
 	writeFileSync(join(dir, 'file'), '');
 	chmodSync(join(dir, 'file'), 0o400);
-	const error = t.throws(() => saveState(join(dir, 'file', 'state.json'), empty), {
+	const { file } = fileIn(join(dir, 'file'));
+	const error = t.throws(() => file.save(empty), {
 		message: /^can't write /,
 	}) as { hint?: string };
 	t.truthy(error.hint);

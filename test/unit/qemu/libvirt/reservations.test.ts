@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { type DomainRecord, Registry } from '../../../../src/control/registry.js';
-import { loadState, saveState } from '../../../../src/control/state.js';
+import { StateFile } from '../../../../src/control/state.js';
 
 const nic = {
 	name: 'web1',
@@ -66,7 +66,7 @@ test('a TAP has one slave', t => {
 	});
 });
 
-test('domains are in the state file, and what their slaves are of them', t => {
+test('domains are in the state file, and what their slaves are of them', async t => {
 	const folder = mkdtempSync(join(tmpdir(), 'ipvtap-state-'));
 	t.teardown(() => rmSync(folder, { recursive: true }));
 	const registry = registryWith('starting');
@@ -75,7 +75,9 @@ test('domains are in the state file, and what their slaves are of them', t => {
 	registry.setDomain({ name: 'old', uuid, state: 'saved', nics: [] });
 	registry.setDomain({ name: 'back', uuid, state: 'starting', before: 'saved', nics: [] });
 	const state = { masters: registry.masters(), slaves: registry.slaves(), domains: registry.domains() };
-	const path = join(folder, 'state.json');
-	saveState(path, state);
-	t.deepEqual(loadState(path), { state });
+	const file = new StateFile(join(folder, 'state.json'), ({ message }) => t.fail(message));
+	file.save(state);
+	t.deepEqual(file.load(), { state });
+	await file.settled();
+	t.deepEqual(file.load(), { state });
 });
