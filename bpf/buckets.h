@@ -40,10 +40,10 @@ INLINE bool pays_tx(__u32 edge, __u32 length)
 	return !its || pay(&its->tx, length);
 }
 
-INLINE bool pays_slow(__u32 edge)
+INLINE bool pays_slow(__u32 edge, __u32 price)
 {
 	struct limits *its = bpf_map_lookup_elem(&limits, &edge);
-	return !its || pay(&its->slow, 1);
+	return !its || pay(&its->slow, price);
 }
 
 INLINE bool pays_rx(__u32 edge, __u32 length)
@@ -69,7 +69,8 @@ INLINE int limit(struct context *it, int verdict)
 	if (it->edge & LIMITED_TX && !pays_tx(edge, length_of(it->skb))) return -LIMIT_TX;
 	/* What the forwarder gets, what it would have had to answer, and what everybody on the wire hears. */
 	bool slow = verdict == PUNT || verdict == ANSWERED || (verdict >= 0 && it->heard);
-	if (slow && !pays_slow(edge)) return -SLOW_BUDGET;
+	/* In l3 and l3s DHCP goes the way of all packets. */
+	if (slow && !pays_slow(edge, it->dhcp && mode == MODE_L2 ? DHCP_PRICE : 1)) return -SLOW_BUDGET;
 	if (verdict == ANSWERED && it->edge & LIMITED_RX && !pays_rx(edge, length_of(it->skb))) return -LIMIT_RX;
 	return limit_receipt(it, verdict);
 }

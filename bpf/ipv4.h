@@ -27,6 +27,12 @@ INLINE __u16 udp_port4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 heade
 /* Whoever speaks to DHCP's ports is the forwarder's, which knows who may say what. */
 INLINE bool is_dhcp4(__u16 port) { return port == bpf_htons(67) || port == bpf_htons(68); }
 
+INLINE int punt_dhcp(struct context *it)
+{
+	it->dhcp = true;
+	return PUNT;
+}
+
 /* Whether a sender that doesn't own an address may come to own it: the forwarder decides then. */
 INLINE int claims(const struct sender *sender, int reason) { return sender->learns ? PUNT : -reason; }
 
@@ -49,13 +55,13 @@ INLINE int slave_ipv4(struct context *it)
 		if (header != 0 && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (header == 0) return -MALFORMED;
+		if (is_dhcp4(udp_port4(skb, ip, header))) return punt_dhcp(it);
 		/* From nobody, as those ask who want an address. */
 		if (ip->source == 0) return PUNT;
-		if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
 		return source ? -IP_SPOOF : claims(sender, IP_SPOOF);
 	}
 	it->edge = source->edge;
-	if (is_dhcp4(udp_port4(skb, ip, header))) return PUNT;
+	if (is_dhcp4(udp_port4(skb, ip, header))) return punt_dhcp(it);
 	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group();
 	struct owner *owner = owner4(ip->destination);
 	return mode == MODE_L2 ? slave_to_owner(it, owner) : route4(it, ip, header, owner);

@@ -32,6 +32,7 @@ INLINE int slave_ipv6(struct context *it)
 		if (fits && !sane) return -BAD_VNET_HEADER;
 		if (!same(mac_at(frame + 6), sender_mac(sender))) return -MAC_SPOOF;
 		if (!fits) return -MALFORMED;
+		if (nd == DHCP6) return punt_dhcp(it);
 		if (nd == UNSURE || nd == RA) return PUNT;
 		if (nd > 0) return slave_nd(it, sender, nd);
 		if (source) return -IP_SPOOF;

@@ -9,9 +9,10 @@ INLINE bool is_extension(__u8 next) { return next == 0 || next == 43 || next == 
 
 /*
  * What a packet carries, from whose header it can be seen at once: NS, NA, RA, 0 for what is no neighbour discovery,
- * or UNSURE for everything that takes a longer look.
+ * DHCP6, or UNSURE for everything that takes a longer look.
  */
 #define UNSURE -1
+#define DHCP6 -2
 
 /* Whether UDP that begins `behind` the IPv6 header speaks to DHCPv6's ports. */
 INLINE bool is_dhcp6(struct __sk_buff *skb, __u32 behind)
@@ -30,7 +31,7 @@ INLINE int nd_type(struct __sk_buff *skb, const struct ipv6 *ip)
 		if (bytes[0] < RS || bytes[0] > ND_LAST) return 0;
 		return bytes[0] == NS || bytes[0] == NA || bytes[0] == RA ? bytes[0] : UNSURE;
 	}
-	if (next == UDP && is_dhcp6(skb, 0)) return UNSURE;
+	if (next == UDP && is_dhcp6(skb, 0)) return DHCP6;
 	if (!is_extension(next)) return 0;
 	/* Fragments are everyday: a later one is harmless alone. A first one shows what it begins. */
 	if (next != FRAGMENT || bpf_ntohs(ip->payload_length) < 8) return UNSURE;

@@ -43,6 +43,9 @@ struct sender {
 	__u8 pad[3];
 };
 
+/* As in src/datapath/limits.ts. */
+#define DHCP_PRICE 10
+
 /* 24 bytes; see buckets.h. */
 struct bucket {
 	/* Bytes or frames a second; 0: as many as there are. */

@@ -17,6 +17,8 @@ struct context {
 	__u32 receiver;
 	/* It is for a group: one receiver here, but on the wire everybody hears it. */
 	bool heard;
+	/* A slave speaks to DHCP's ports. */
+	bool dhcp;
 	/* Somebody will write a checksum into it, and where is the forwarder's to find out. */
 	bool unsure;
 	/* A constant of the program: how it reads what the context hides. */

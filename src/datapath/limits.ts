@@ -7,11 +7,16 @@ export interface EdgeLimits {
 	tx?: Bucket;
 	/** Bytes to the edge. */
 	rx?: Bucket;
-	/** Frames from the edge that go to the slow path. */
+	/** Frames from the edge that go to the slow path; see DHCP_PRICE. */
 	slow?: Bucket;
 	/** Addresses that the edge comes to own by using them. */
 	learn?: Bucket;
 }
+
+/**
+ * What a DHCP message takes of `slow`, in frames of other kinds. bpf/port.h has it too.
+ */
+export const DHCP_PRICE = 10;
 
 export class Limits {
 	readonly clock: BatchClock;

@@ -35,6 +35,7 @@ import {
 	STRIDE,
 } from '../counters.js';
 import { forward } from '../forward/forward.js';
+import { DHCP_PRICE } from '../limits.js';
 import {
 	DOORBELL_FORWARDER,
 	type ForwarderMessage,
@@ -46,7 +47,7 @@ import {
 import { PortState } from '../port-state.js';
 import { BACKLOG_BYTES, Backlog, QUEUED } from '../slowpath/backlog.js';
 import { regionOf, TransmitBatch } from '../transmit.js';
-import { drop, EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../verdict.js';
+import { drop, EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE, SLOW_DHCP } from '../verdict.js';
 import type { FrameSource } from './frame-source.js';
 import { RingReader } from './ring-reader.js';
 import { SocketReader } from './socket-reader.js';
@@ -225,12 +226,13 @@ export class Forwarder {
 		} else if (verdict === IGNORE) {
 			(counters[entry + IGNORED] as number)++;
 			(counters[entry + IGNORED_BYTES] as number) += length;
-		} else this.#enqueue(ring, ingress, paid);
+		} else this.#enqueue(ring, ingress, paid ? 0 : verdict === SLOW_DHCP ? DHCP_PRICE : 1);
 	}
 
-	#enqueue(ring: FrameSource, ingress: number, paid: boolean): void {
+	/** @param price what it takes of the sender's budget for the slow path; 0: it has been paid for. */
+	#enqueue(ring: FrameSource, ingress: number, price: number): void {
 		const verdict =
-			paid || this.#state.limits.slow.take(ingress, 1)
+			price === 0 || this.#state.limits.slow.take(ingress, price)
 				? this.#backlog.push(
 						ring.region.frame,
 						ring.at,

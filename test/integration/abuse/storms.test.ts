@@ -15,7 +15,8 @@ import { type Kind, storms } from './storms.js';
 
 /** Frames a second: twenty times what a guest may send to the slow path. */
 const RATE = 20_000;
-const BLOCKS = 4;
+/** Of each kind; more say more, on a quiet machine. */
+const BLOCKS = Number(process.env.TEST_BLOCKS ?? 4);
 const RACE_MS = 120;
 /**
  * The promise is 0.9. Single blocks on a busy machine scatter from 0.1 to 5, so a test says only whether neighbours are

@@ -6,12 +6,13 @@ import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import fc from 'fast-check';
 import { KernelBuckets, LIMITS_BYTES, limitsBytes } from '../../../src/datapath/kernel-buckets.js';
-import type { EdgeLimits } from '../../../src/datapath/limits.js';
+import { DHCP_PRICE, type EdgeLimits } from '../../../src/datapath/limits.js';
 import type { Bucket } from '../../../src/datapath/token-buckets.js';
 import { dropReasons, EDGE_WIRE } from '../../../src/datapath/verdict.js';
 import { indexBytes, sumCounters } from '../../../src/offload/tc-bpf/layout.js';
 import { monotonicMs } from '../../../src/sys/clock.js';
 import { roomsOfL2, topologyOf } from '../../cases/index.js';
+import { dhcpDiscover, multicast6 } from '../../cases/traffic.js';
 import { arp, ethernet, ipv4, ipv6, solicitation, sourceLinkLayer, udp } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
 import { KernelPort } from '../../helpers/kernel-port.js';
@@ -64,6 +65,16 @@ const kinds = {
 		costs: ['slow'],
 		frame: (length: number) =>
 			ethernet(toEverybody, ipv4({ source: vm1.ipv4, destination: '255.255.255.255' }, datagram(length))),
+	},
+	'a DHCP discover': {
+		from: vm1.edge,
+		costs: ['slow, as DHCP'],
+		frame: () => dhcpDiscover(vm1),
+	},
+	'a DHCPv6 solicit': {
+		from: vm1.edge,
+		costs: ['slow, as DHCP'],
+		frame: () => multicast6(vm1, 'ff02::1:2', {}, udp(546, 547, Uint8Array.of(1, 0, 0, 1))),
 	},
 	'a question to the wire': {
 		from: vm1.edge,
@@ -260,7 +271,8 @@ class Twin {
 		const rx = costs.find(cost => cost.startsWith('rx'));
 		if (from !== EDGE_WIRE && !this.#take(`tx ${from}`, length)) return 'limit-tx';
 		if (forged) return 'ip-spoof';
-		if (costs.includes('slow') && !this.#take(`slow ${from}`, 1)) return 'slow-budget';
+		const slow = costs.includes('slow') ? 1 : costs.includes('slow, as DHCP') ? DHCP_PRICE : 0;
+		if (slow > 0 && !this.#take(`slow ${from}`, slow)) return 'slow-budget';
 		const receiver = rx === 'rx of its own' ? vm1.edge : vm2.edge;
 		return rx && !this.#take(`rx ${receiver}`, length) ? 'limit-rx' : 'passes';
 	}

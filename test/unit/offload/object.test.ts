@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { DHCP_PRICE } from '../../../src/datapath/limits.js';
 import { dropReasons } from '../../../src/datapath/verdict.js';
 import { mapShapes, ownerBytes, portBytes, senderBytes } from '../../../src/offload/tc-bpf/layout.js';
 
@@ -53,6 +54,10 @@ test('drop reasons have the numbers that the forwarder gives them', t => {
 	t.true(named.length > 10);
 	for (const [, name, number] of named)
 		t.is(dropReasons[Number(number)], name!.toLowerCase().replaceAll('_', '-') as never);
+});
+
+test('a DHCP message costs what the forwarder takes for it', t => {
+	t.is(Number(/#define DHCP_PRICE (\d+)/.exec(header)?.[1]), DHCP_PRICE);
 });
 
 test('values lie as C reads them', t => {
