@@ -47,12 +47,7 @@ export interface Declaration {
 export function readDeclaration(domain: Domain): Declaration | undefined {
 	const { declaration, misnamed } = domain;
 	const faults = new Faults();
-	if (misnamed)
-		faults.add(
-			misnamed.path,
-			`<${misnamed.name} xmlns='${misnamed.namespace}'>`,
-			`one <vm xmlns='${metadataNamespace}'>`,
-		);
+	if (misnamed) refuseMisnamed(misnamed, declaration, faults);
 	if (declaration === undefined) return misnamed && { nics: [], faults: faults.lines };
 	faults.only(declaration, [], ['nic']);
 	faults.noText(declaration);
@@ -86,6 +81,16 @@ class Faults {
 	noText({ path, text }: XmlElement): void {
 		if (text.trim() !== '') this.add(path, `the text ${quoted(text.trim())}`, 'elements and attributes');
 	}
+}
+
+function refuseMisnamed(
+	{ path, name, namespace }: XmlElement,
+	declaration: XmlElement | undefined,
+	faults: Faults,
+): void {
+	const isSecond = declaration !== undefined && name === 'vm' && namespace === metadataNamespace;
+	if (isSecond) faults.add(path, 'a second declaration', `one; all NICs belong in ${declaration.path}`);
+	else faults.add(path, `<${name} xmlns='${namespace}'>`, `one <vm xmlns='${metadataNamespace}'>`);
 }
 
 function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclaration {

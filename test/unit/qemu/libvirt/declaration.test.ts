@@ -106,6 +106,22 @@ test("what looks like a declaration, and isn't one, is a fault", t => {
 	]);
 });
 
+test('a second declaration is a fault, whatever its prefix', t => {
+	const vm = (prefix: string): string =>
+		`<${prefix}:vm xmlns:${prefix}='${metadataNamespace}'><${prefix}:nic target='ipvt-web1' master='eth0'/></${prefix}:vm>`;
+	const found = (metadata: string) =>
+		readDeclaration(
+			parseDomain(`<domain><metadata>${metadata}</metadata><devices>${device}</devices></domain>`),
+		)?.faults;
+	const inside = '/domain/metadata';
+	t.deepEqual(found(vm('i') + vm('i')), [
+		`${inside}/i:vm[2]: found a second declaration, allowed: one; all NICs belong in ${inside}/i:vm[1]`,
+	]);
+	t.deepEqual(found(vm('i') + vm('ipvtap')), [
+		`${inside}/ipvtap:vm: found a second declaration, allowed: one; all NICs belong in ${inside}/i:vm`,
+	]);
+});
+
 test('a NIC for later has its MAC in its declaration', t => {
 	const declaration = read("<i:nic target='ipvt-late' master='eth0' mac='52:54:00:00:00:09'/>");
 	t.deepEqual(declaration?.faults, []);
