@@ -54,6 +54,8 @@ export type Command =
 	| { id: number; kind: 'release'; edge: number; address: string }
 	/** What the slave had learned, or been leased, before this port was opened anew. */
 	| { id: number; kind: 'restore'; edge: number; address: string; expires?: number }
+	/** What the slave has claimed, and the LAN is asked about: the counterpart of the report, for a dry run. */
+	| { id: number; kind: 'claim'; edge: number; address: string }
 	/** The kernel's filters, routes and offload know that the address has become a slave's: frames may be answered. */
 	| { id: number; kind: 'ready'; address: string }
 	| { id: number; kind: 'host-addresses'; addresses: string[] }
@@ -92,6 +94,8 @@ export type Report =
 			/** Milliseconds since 1970. */
 			expires?: number;
 	  }
+	/** A slave has claimed an address that the LAN is asked about; or, not `open`, that has come to nothing. */
+	| { kind: 'claim'; edge: number; address: string; open: boolean }
 	/** Another machine on the LAN uses a slave's address. */
 	| { kind: 'duplicate'; edge: number; address: string; mac: string }
 	/** What groups a slave wants, whenever that has changed. `refused` counts joins beyond the quota. */

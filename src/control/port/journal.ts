@@ -4,16 +4,18 @@
  * say how things are, so of two about the same thing the later one counts. Addresses are taken from the slow
  * path's reports, since guests claim and lose them without control. Pure.
  */
+import type { BookOrigin } from '../../datapath/address-book.js';
 import type { Report, StateChange } from '../../datapath/messages.js';
 import type { DryCommand } from '../../datapath/trace/dry-port.js';
 
 type AddressReport = Extract<Report, { kind: 'address' }>;
+type ClaimReport = Extract<Report, { kind: 'claim' }>;
 
 export class Journal {
 	/** By what they are about, in the order in which they were said. */
 	readonly #commands = new Map<string, DryCommand>();
-	/** In the order in which they were taken. */
-	readonly #addresses = new Map<string, AddressReport>();
+	/** In the order in which they were taken, or claimed. */
+	readonly #addresses = new Map<string, AddressReport | ClaimReport>();
 
 	/** Control has told the threads something. */
 	told(command: { kind: string }): void {
@@ -34,10 +36,11 @@ export class Journal {
 		if (report.kind === 'groups') this.#holds(`groups ${report.edge}`, report);
 		if (report.kind === 'routers-heard') this.#holds('routers-heard', report);
 		if (report.kind === 'foreign') this.#holds(`foreign ${report.address}`, report);
-		if (report.kind !== 'address') return;
-		// As the book keeps them: an address that is renewed is the newest again.
-		this.#addresses.delete(report.address);
-		if (report.change !== 'removed') this.#addresses.set(report.address, report);
+		if (report.kind !== 'address' && report.kind !== 'claim') return;
+		// As the book keeps them: an address that is renewed is the newest again, and one as old as its claim.
+		if (!this.#confirms(report)) this.#addresses.delete(report.address);
+		const has = report.kind === 'claim' ? report.open : report.change !== 'removed';
+		if (has) this.#addresses.set(report.address, report);
 	}
 
 	/** What makes a new slow path know what this one knows, in order. @param now milliseconds since 1970. */
@@ -50,26 +53,27 @@ export class Journal {
 		return [
 			...commands.filter(({ kind }) => !forbidding.has(kind)),
 			// Learned ones come first: the quota counts all, and the oldest would give way a second time.
-			...[...learned, ...leased].map(
-				({ edge, address, expires }): DryCommand => ({
-					kind: 'restore',
-					edge,
-					address,
-					...(expires === undefined ? {} : { expires }),
-				}),
-			),
+			...[...learned, ...leased].map(takes),
 			...given.map(({ edge, address }): DryCommand => ({ kind: 'assign', edge, address })),
 			...commands.filter(({ kind }) => forbidding.has(kind)),
 		];
 	}
 
-	#byRight(): Record<'learned' | 'leased' | 'given', AddressReport[]> {
-		const all = [...this.#addresses.values()];
-		return {
-			learned: all.filter(({ origin }) => origin === 'learned'),
-			leased: all.filter(({ origin }) => origin === 'dhcp'),
-			given: all.filter(({ origin }) => origin === 'static'),
-		};
+	#byRight(): Record<'learned' | 'leased' | 'given', (AddressReport | ClaimReport)[]> {
+		const by = (origin: BookOrigin) =>
+			[...this.#addresses.values()].filter(report => originOf(report) === origin);
+		return { learned: by('learned'), leased: by('dhcp'), given: by('static') };
+	}
+
+	/** The LAN was asked about the address, and nobody has answered. */
+	#confirms(report: AddressReport | ClaimReport): boolean {
+		const before = this.#addresses.get(report.address);
+		return (
+			before?.kind === 'claim' &&
+			report.kind === 'address' &&
+			report.origin === 'learned' &&
+			report.change === 'added'
+		);
 	}
 
 	/** Routes come and go by the prefix, so each is a subject of its own. */
@@ -92,6 +96,19 @@ export class Journal {
 			if (edgeOf(command) === edge) this.#commands.delete(subject);
 		}
 	}
+}
+
+/** What is claimed will be learned, if anything comes of it. */
+function originOf(report: AddressReport | ClaimReport): BookOrigin {
+	return report.kind === 'claim' ? 'learned' : report.origin;
+}
+
+/** How another slow path comes to know of an address that a guest has, or claims, by itself. */
+function takes(report: AddressReport | ClaimReport): DryCommand {
+	const { kind, edge, address } = report;
+	if (kind === 'claim') return { kind, edge, address };
+	const { expires } = report;
+	return { kind: 'restore', edge, address, ...(expires === undefined ? {} : { expires }) };
 }
 
 /** What these name can't be claimed; who had it before keeps it. */

@@ -31,6 +31,8 @@ export interface AddressesOptions {
 	/** Milliseconds since 1970; must not go back. */
 	now: () => number;
 	changed: (entry: BookEntry, change: BookChange) => void;
+	/** A slave has claimed an address that the LAN is asked about; or, not `open`, that has come to nothing. */
+	claimed: (address: string, edge: number, open: boolean) => void;
 	/** A slave has lost the address, or its claim. @param reason the verdict that drops what still waits to go on from there. */
 	gone: (address: string, reason: number) => void;
 	duplicate: (entry: BookEntry, mac: string) => void;
@@ -82,9 +84,11 @@ export class Addresses {
 		if (answer < 0 || !isNew) return answer;
 		// Who speaks is alive, whether or not we have been told yet.
 		this.#announcer.setLive(edge, true);
-		if (answer === TENTATIVE) this.#announcer.claimed(address, edge, this.#now(), manner === 'detect');
-		else this.#announcer.taken(address, edge, this.#now());
 		this.#due = 0;
+		if (answer === TENTATIVE) {
+			this.#announcer.claimed(address, edge, this.#now(), manner === 'detect');
+			this.#options.claimed(address, edge, true);
+		} else this.#announcer.taken(address, edge, this.#now());
 		return answer;
 	}
 
@@ -212,8 +216,10 @@ export class Addresses {
 			this.#reported.delete(address);
 			this.#options.gone(address, this.#book.isForeign(address) ? DROP_DUPLICATE : DROP_TENTATIVE);
 		}
-		// Nobody has heard of it.
-		if (tentative) return;
+		if (tentative) {
+			this.#options.claimed(address, edge, false);
+			return;
+		}
 		if (change !== 'removed' && origin === 'learned') this.#ageing.learned(address, edge, this.#now());
 		else this.#ageing.removed(address);
 		this.#options.changed(entry, change);

@@ -114,6 +114,7 @@ export class SlowPath {
 		this.#addresses = new Addresses({
 			now,
 			changed: (entry, change) => this.#addressChanged(entry, change),
+			claimed: (address, edge, open) => report({ kind: 'claim', edge, address, open }),
 			gone: (address, reason) => this.#claims.gone(address, reason),
 			duplicate: ({ edge, address }, mac) => report({ kind: 'duplicate', edge, address, mac }),
 			foreign: (address, until) => report({ kind: 'foreign', address, until }),
@@ -173,6 +174,9 @@ export class SlowPath {
 				return undefined;
 			case 'restore':
 				this.#addresses.restore(command.edge, command.address, command.expires);
+				return undefined;
+			case 'claim':
+				this.#addresses.claim(command.edge, command.address, 'use');
 				return undefined;
 			case 'ready':
 				this.#claims.ready(command.address);

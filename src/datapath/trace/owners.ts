@@ -34,9 +34,14 @@ export function speakerStep(place: Place, frame: DataView, subject: Subject, edg
 		return { step, result: 'not its own', why: `${address} belongs to ${edgeWords(owner, place.names)}` };
 	}
 	const refusal = unclaimable(place, frame, subject, edge);
-	return refusal === undefined
-		? { step, result: 'claimable', why: `nobody has ${address}, and ${claimRight(frame, subject)}` }
-		: { step, result: 'not its own', why: `nobody has ${address}, but ${refusal}` };
+	if (refusal !== undefined)
+		return { step, result: 'not its own', why: `nobody has ${address}, but ${refusal}` };
+	const claimant = place.claims.get(address);
+	if (claimant === undefined)
+		return { step, result: 'claimable', why: `nobody has ${address}, and ${claimRight(frame, subject)}` };
+	const why = claimWords(place, address, claimant);
+	if (claimant === edge) return { step, result: 'claimed', why };
+	return { step, result: step === PROBED ? 'taken' : 'not its own', why };
 }
 
 /** "Whose is the address that the frame is for?" */
@@ -44,11 +49,20 @@ export function ownerStep(place: Place, frame: DataView, subject: Subject, from:
 	const address = textOf(frame, subject);
 	const owner = ownerOf(place, frame, subject);
 	const { role: step } = subject;
-	if (owner === EDGE_WIRE)
-		return { step, result: 'nobody here', why: `no slave has ${address}, nor has the host` };
+	if (owner === EDGE_WIRE) return { step, result: 'nobody here', why: nobodyWords(place, address) };
 	if (owner === from) return { step, result: 'its own', why: `${address} is its own` };
 	const how = owner >= EDGE_SLAVES ? ` (${right(place, address)})` : '';
 	return { step, result: edgeWords(owner, place.names), why: `${address} is its address${how}` };
+}
+
+function nobodyWords(place: Place, address: string): string {
+	const claimant = place.claims.get(address);
+	const claimed = claimant === undefined ? '' : `; ${claimWords(place, address, claimant)}`;
+	return `no slave has ${address}, nor has the host${claimed}`;
+}
+
+function claimWords({ names }: Place, address: string, claimant: number): string {
+	return `${edgeWords(claimant, names)} claims ${address}, and the LAN is being asked whether somebody has it`;
 }
 
 function right({ origins }: Place, address: string): string {

@@ -11,6 +11,8 @@ export interface Place {
 	readonly names: ReadonlyMap<number, string>;
 	/** By address. */
 	readonly origins: ReadonlyMap<string, BookOrigin>;
+	/** Edges that have claimed an address which the LAN is still being asked about, by address. */
+	readonly claims: ReadonlyMap<string, number>;
 }
 
 export interface Step {

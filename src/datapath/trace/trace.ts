@@ -62,7 +62,7 @@ export function traceFrame(port: TracedPort, from: number, frame: Uint8Array, no
 	const dry = new DryPort({ now: () => now, quota, edges: Math.max(EDGE_HOST, ...port.names.keys()) + 1 });
 	try {
 		for (const command of port.commands) dry.command(command);
-		const place: Place = { ...port, state: dry.state, origins: originsOf(dry) };
+		const place: Place = { ...port, state: dry.state, origins: originsOf(dry), claims: claimsOf(dry) };
 		const view = new DataView(frame.slice().buffer);
 		const { verdict: first } = dry.decide(from, frame);
 		const before = [fromStep(place, from), modeStep(place), ...explain(place, view, from, first)];
@@ -102,7 +102,18 @@ function originsOf({ reports }: DryPort): Map<string, BookOrigin> {
 	return origins;
 }
 
-function fromStep({ names, state, origins, master }: Place, from: number): Step {
+/** Those that are open, by address. */
+function claimsOf({ reports }: DryPort): Map<string, number> {
+	const claims = new Map<string, number>();
+	for (const report of reports) {
+		// An address that is somebody's is claimed no more.
+		if (report.kind === 'claim' && report.open) claims.set(report.address, report.edge);
+		else if (report.kind === 'claim' || report.kind === 'address') claims.delete(report.address);
+	}
+	return claims;
+}
+
+function fromStep({ names, state, origins, claims, master }: Place, from: number): Step {
 	const step = 'from';
 	const result = edgeWords(from, names);
 	if (from === EDGE_WIRE) return { step, result, why: `received on ${master}` };
@@ -110,13 +121,15 @@ function fromStep({ names, state, origins, master }: Place, from: number): Step 
 	const own = [...origins].flatMap(([address, origin]) =>
 		state.ownerOf(address) === from ? [`${address} (${origin})`] : [],
 	);
+	const claimed = [...claims].flatMap(([address, edge]) => (edge === from ? [address] : []));
+	const asks = claimed.length > 0 ? `; the LAN is being asked about ${listed(claimed)}` : '';
 	const learns = `learning is ${state.learns[from] === 1 ? 'on' : 'off'}`;
-	const more = own.length > OWN_MAX ? ` and ${own.length - OWN_MAX} more` : '';
-	return {
-		step,
-		result,
-		why: `it has ${own.slice(0, OWN_MAX).join(', ') || 'no address yet'}${more}; ${learns}`,
-	};
+	return { step, result, why: `it has ${listed(own) || 'no address yet'}${asks}; ${learns}` };
+}
+
+function listed(addresses: readonly string[]): string {
+	const more = addresses.length > OWN_MAX ? ` and ${addresses.length - OWN_MAX} more` : '';
+	return addresses.slice(0, OWN_MAX).join(', ') + more;
 }
 
 /** The verdict is the mode's own whatever it is; these words are there for those that they know. */
@@ -145,24 +158,14 @@ function claimSteps(
 	quota: Quota,
 ): Step[] {
 	if (first !== SLOW_CLAIM) return [];
-	const changes = reports.flatMap(report => (report.kind === 'address' ? [report] : []));
-	const taken = changes.some(({ change }) => change === 'added');
-	const steps = changes
-		.filter(({ edge }) => edge === from)
-		.map(
-			({ address, change }): Step =>
-				change === 'removed'
-					? {
-							step: 'claim',
-							result: 'gives way',
-							why: `${address} was its oldest learned one, and the quota is full (${quota[4]} IPv4, ${quota[6]} IPv6)`,
-						}
-					: { step: 'claim', result: 'granted', why: `${address} is its own from now on` },
-		);
+	const taken = reports.some(report => report.kind === 'address' && report.change === 'added');
+	const opened = reports.some(report => report.kind === 'claim' && report.open);
+	const steps = reports.flatMap(report => claimStep(report, from, quota));
 	if (final === SLOW_CLAIM || (final === EDGE_WIRE && !taken)) {
+		const asking = opened ? 'the LAN is asked' : 'the LAN is being asked already';
 		const why =
 			final === SLOW_CLAIM
-				? 'the LAN is asked whether somebody has it; if nobody answers within a quarter of a second, it is its own, and the frame goes on'
+				? `${asking} whether somebody has it; if nobody answers within a quarter of a second, it is its own, and the frame goes on`
 				: 'the frame itself asks the LAN whether somebody has it; if nobody answers within a quarter of a second, it is its own';
 		steps.push({ step: 'claim', result: 'tentative', why });
 	}
@@ -171,6 +174,19 @@ function claimSteps(
 		steps.push({ step: 'claim', result: 'refused', why: dropTexts[reason]?.means ?? reason });
 	}
 	return steps;
+}
+
+function claimStep(report: Report, from: number, quota: Quota): Step[] {
+	const step = 'claim';
+	if ((report.kind !== 'address' && report.kind !== 'claim') || report.edge !== from) return [];
+	const { address } = report;
+	if (report.kind === 'claim' ? !report.open : report.change === 'removed') {
+		const full = `the quota is full (${quota[4]} IPv4, ${quota[6]} IPv6)`;
+		return [{ step, result: 'gives way', why: `${address} was its oldest learned one, and ${full}` }];
+	}
+	return report.kind === 'claim'
+		? []
+		: [{ step, result: 'granted', why: `${address} is its own from now on` }];
 }
 
 function endStep({ final }: DryRun, names: ReadonlyMap<number, string>): Step {
