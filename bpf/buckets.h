@@ -18,9 +18,10 @@
 #include "virtio.h"
 
 #define SECOND 1000000000ULL
+#define NO_END 0x7fffffffffffffffLL
 
-/* Whether it may pass; then it has been paid for. */
-INLINE bool pay(struct bucket *bucket, __u64 cost)
+/* Whether it may pass; then it has been paid for. `most`: what it takes at the most, in nanoseconds that earn it. */
+INLINE bool pay_no_more_than(struct bucket *bucket, __u64 cost, __s64 most)
 {
 	__u64 rate = bucket->rate;
 	if (rate == 0) return true;
@@ -28,10 +29,16 @@ INLINE bool pay(struct bucket *bucket, __u64 cost)
 	__s64 empty = *(volatile __s64 *)&bucket->empty;
 	if (empty >= now) return false;
 	__s64 earns = cost * SECOND / rate;
+	if (earns > most) earns = most;
 	__s64 full = now - bucket->burst;
 	if (empty < full) *(volatile __s64 *)&bucket->empty = full + earns;
 	else __sync_fetch_and_add(&bucket->empty, earns);
 	return true;
+}
+
+INLINE bool pay(struct bucket *bucket, __u64 cost)
+{
+	return pay_no_more_than(bucket, cost, NO_END);
 }
 
 INLINE bool pays_tx(__u32 edge, __u32 length)
@@ -40,10 +47,11 @@ INLINE bool pays_tx(__u32 edge, __u32 length)
 	return !its || pay(&its->tx, length);
 }
 
+/* No frame costs more than the burst, or some would pass by nothing but a debt that then keeps all others back. */
 INLINE bool pays_slow(__u32 edge, __u32 price)
 {
 	struct limits *its = bpf_map_lookup_elem(&limits, &edge);
-	return !its || pay(&its->slow, price);
+	return !its || pay_no_more_than(&its->slow, price, its->slow.burst);
 }
 
 INLINE bool pays_rx(__u32 edge, __u32 length)

@@ -88,6 +88,11 @@ export class TokenBuckets {
 		return true;
 	}
 
+	/** The same for what never costs more than the burst: it owes nothing that others would have to wait for. */
+	takeWithinBurst(edge: number, cost: number): boolean {
+		return this.take(edge, Math.min(cost, this.#words[edge * WORDS + BURST] as number));
+	}
+
 	/**
 	 * Takes what has passed elsewhere, asked or not, off a limited edge's tokens.
 	 * @param total of all that ever has; what it was at the first call is not charged.

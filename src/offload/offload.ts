@@ -58,8 +58,8 @@ export interface SlavePolicy {
 	learn: boolean;
 	/**
 	 * What it may use of the port; of no concern to a hook are those of `learn`. A hook that punts takes `tx` for all frames
-	 * of the slave's, `slow` for those that it punts, answers, or sends on though they are for a group, and `rx` for what it
-	 * delivers. Any other leaves all frames of a slave that has `tx` or `rx` to the forwarder, and all for it.
+	 * of the slave's, `slow` for those that it punts, answers, or sends on though they are for a group (in l2 DHCP_PRICE for
+	 * a DHCP message), and `rx` for what it delivers. Any other leaves all frames of a slave that has `tx` or `rx` to the forwarder, and all for it.
 	 */
 	limits?: EdgeLimits;
 }

@@ -1,5 +1,6 @@
 /** The whole decision table, by room. */
 
+import type { ModeName } from '../../src/datapath/port-state.js';
 import type { Topology } from '../helpers/pure-port.js';
 import { slaves, standardTopology } from '../helpers/world.js';
 import { arpCases } from './arp.js';
@@ -35,12 +36,14 @@ export const rooms: Readonly<Record<string, readonly Case[]>> = {
 	l3s: l3sCases,
 };
 
-/** What a hook in the kernel is asked about: mode l2, the one that there are hooks for. */
-export const roomsOfL2: Readonly<Record<string, readonly Case[]>> = Object.fromEntries(
-	Object.entries(rooms)
-		.map(([room, cases]) => [room, cases.filter(({ mode = 'l2' }) => mode === 'l2')] as const)
-		.filter(([, cases]) => cases.length > 0),
-);
+/** What is decided in one mode, by room. */
+export function roomsOf(wanted: ModeName): Readonly<Record<string, readonly Case[]>> {
+	return Object.fromEntries(
+		Object.entries(rooms)
+			.map(([room, cases]) => [room, cases.filter(({ mode = 'l2' }) => mode === wanted)] as const)
+			.filter(([, cases]) => cases.length > 0),
+	);
+}
 
 /** The port that a case happens on. */
 export function topologyOf({ flag, noHost, mode, multicastSlave }: Case): Topology {

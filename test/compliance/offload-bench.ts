@@ -3,19 +3,22 @@
  * with TAPs for the guests and for the host slave, a veth pair as the wire, and the punt device. All of it is in the
  * namespace of this process, which has to be its own.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FlagName } from '../../src/datapath/port-state.js';
+import type { ModeName } from '../../src/datapath/port-state.js';
 import { EDGE_HOST, EDGE_WIRE } from '../../src/datapath/verdict.js';
 import type { OffloadedPort, PortPolicy, SlavePolicy, XmitOffload } from '../../src/offload/offload.js';
 import { createVeth, deleteLink, requireLink, setLink } from '../../src/sys/netlink/link.js';
 import { deleteClsact, ensureClsact } from '../../src/sys/netlink/tc.js';
 import { createTap, openTap, setOffload, setSendBuffer } from '../../src/sys/tap.js';
-import { ethernet, ipv4, raw } from '../helpers/frames.js';
+import type { Case } from '../cases/case.js';
+import { advertiseToAll, multicast4, packet6 } from '../cases/traffic.js';
+import { raw, targetLinkLayer } from '../helpers/frames.js';
 import { openPacketSocket } from '../helpers/packet-socket.js';
 import { FrameEnd, guestOffloads } from '../helpers/tap-guest.js';
-import { MASTER, slaves, standardTopology } from '../helpers/world.js';
+import { gateway, host as hostStation, MASTER, slaves, standardTopology, vm1 } from '../helpers/world.js';
 
 /** Somewhere that a frame can come out. */
 export type Outlet = number | 'punt';
@@ -27,12 +30,12 @@ export class OffloadBench {
 	readonly #ends = new Map<Outlet, FrameEnd>();
 	readonly #devices = new Map<number, number>();
 	readonly #clsacts = new Set<number>();
-	readonly #withHost: boolean;
+	readonly #mode: ModeName;
 	#policy!: PortPolicy;
 
-	constructor(hook: XmitOffload, withHost = true) {
+	constructor(hook: XmitOffload, mode: ModeName = 'l2') {
 		this.hook = hook;
-		this.#withHost = withHost;
+		this.#mode = mode;
 	}
 
 	/** Makes the devices, and the hook's port with everything that the table's port has. */
@@ -48,24 +51,28 @@ export class OffloadBench {
 		const punt = requireLink('punt0').ifindex;
 		this.#ends.set('punt', new FrameEnd(openPacketSocket(punt)));
 		this.port = await this.hook.open({
-			mode: 'l2',
+			mode: this.#mode,
 			master: this.device(EDGE_WIRE),
 			stateDir: this.#folder,
 			ensureClsact: ifindex => {
 				if (ensureClsact(ifindex)) this.#clsacts.add(ifindex);
 			},
 		});
-		const host = this.#withHost ? this.device(EDGE_HOST) : 0;
+		const host = this.device(EDGE_HOST);
 		const master = { ifindex: this.device(EDGE_WIRE), mac: MASTER, mtu: 1500 };
 		this.#policy = { master, host, flag: 'bridge', nominated: false, punt: this.port.punts ? punt : 0 };
 		await this.port.setPort(this.#policy);
 		for (const { edge } of slaves) await this.port.addSlave(this.slave(edge));
 		for (const { address, edge } of standardTopology().addresses) await this.port.addAddress(address, edge);
+		if (this.#mode === 'l3') await this.#addRoutes();
+		await this.port.settle();
 	}
 
-	async setFlag(flag: FlagName): Promise<void> {
-		if (flag === this.#policy.flag) return;
-		this.#policy = { ...this.#policy, flag };
+	/** Makes the port's rules those of a case. */
+	async setPolicy({ flag = 'bridge', multicastSlave }: Pick<Case, 'flag' | 'multicastSlave'>): Promise<void> {
+		const nominated = multicastSlave !== undefined;
+		if (flag === this.#policy.flag && nominated === this.#policy.nominated) return;
+		this.#policy = { ...this.#policy, flag, nominated };
 		await this.port.setPort(this.#policy);
 	}
 
@@ -122,21 +129,36 @@ export class OffloadBench {
 	 * device, ends the wait. A hook that doesn't punt has no such way, nor such a queue.
 	 */
 	#passBehind(edge: number): void {
-		if (!this.port.punts) return;
-		const group =
-			edge === EDGE_WIRE || edge === EDGE_HOST
-				? '02:00:00:00:00:01'
-				: slaves.find(slave => slave.edge === edge)!.mac;
-		this.#ends
-			.get(edge)!
-			.send(
-				ethernet(
-					{ source: group, destination: '01:00:5e:00:00:16' },
-					ipv4({ source: '0.0.0.0', destination: '224.0.0.22' }, raw(2, MARK)),
-				),
-			);
+		const last = this.#last(edge);
+		if (!this.port.punts || last === undefined) return;
+		this.#ends.get(edge)!.send(last);
 		const punt = this.#ends.get('punt')!;
 		punt.putBack(punt.receiveUntil(({ frame }) => frame.includes(MARK)));
+	}
+
+	/** What nobody but the forwarder can deal with, whatever the mode; undefined where there is no such frame. */
+	#last(edge: number): Uint8Array | undefined {
+		const { mac } = edge === EDGE_HOST ? hostStation : (slaves.find(slave => slave.edge === edge) ?? gateway);
+		// A stranger on the LAN says that he has a guest's address.
+		if (edge === EDGE_WIRE)
+			return advertiseToAll(gateway, vm1.ipv6, {}, [targetLinkLayer(mac), { type: 200, data: MARK }]);
+		// Any guest may claim any link-local address.
+		if (edge !== EDGE_HOST)
+			return packet6({ ...gateway, mac, ipv6: 'fe80::1a57' }, gateway, {}, raw(EXPERIMENT, MARK));
+		// In l3 and l3s nothing of the host's waits for anybody, unless groups go to whom it has named.
+		if (this.#mode !== 'l2' && !this.#policy.nominated) return undefined;
+		return multicast4(hostStation, '224.0.0.22', {}, raw(2, MARK));
+	}
+
+	/** The hook is told of all routes and neighbours, and the kernel of the neighbours. */
+	async #addRoutes(): Promise<void> {
+		const { routes = [], neighbours = [] } = standardTopology();
+		await this.port.setRoutes?.(routes, []);
+		for (const { address, mac } of neighbours) {
+			const words = ['neighbour', 'replace', address, 'lladdr', mac, 'nud', 'permanent', 'dev', 'wire0'];
+			execFileSync('ip', words);
+			await this.port.setNeighbour?.(address, mac);
+		}
 	}
 
 	#tap(edge: number, name: string): void {
@@ -150,4 +172,6 @@ export class OffloadBench {
 	}
 }
 
+/** RFC 3692: for experiments. */
+const EXPERIMENT = 253;
 const MARK = Buffer.from('behind all others');

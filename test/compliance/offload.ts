@@ -4,7 +4,8 @@
  */
 import type { ExecutionContext, TestFn } from 'ava';
 import { forward } from '../../src/datapath/forward/forward.js';
-import type { EdgeLimits } from '../../src/datapath/limits.js';
+import { DHCP_PRICE, type EdgeLimits } from '../../src/datapath/limits.js';
+import type { ModeName } from '../../src/datapath/port-state.js';
 import {
 	type DropReason,
 	EDGE_WIRE,
@@ -16,20 +17,29 @@ import {
 import type { XmitOffload } from '../../src/offload/offload.js';
 import { listFilters } from '../../src/sys/netlink/tc.js';
 import type { Case } from '../cases/case.js';
-import { edgeOf, roomsOfL2, topologyOf } from '../cases/index.js';
+import { edgeOf, roomsOf, topologyOf } from '../cases/index.js';
+import { dhcpDiscover, packet4 } from '../cases/traffic.js';
 import { hex, readable } from '../helpers/describe.js';
 import { arp, ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
 import { PurePort } from '../helpers/pure-port.js';
-import { BROADCAST, gateway, slaves, vm1, vm2 } from '../helpers/world.js';
+import { BROADCAST, gateway, MASTER, server, slaves, standardRoutes, vm1, vm2 } from '../helpers/world.js';
 import { OffloadBench } from './offload-bench.js';
 
 export function comply(test: TestFn, name: string, makeHook: () => XmitOffload | Promise<XmitOffload>): void {
 	const withBench = (
 		title: string,
 		body: (bench: OffloadBench, t: ExecutionContext) => Promise<void>,
+		mode: ModeName = 'l2',
 	): void =>
-		test.serial(`${name}: ${title}`, async t => {
-			const bench = new OffloadBench(await makeHook());
+		test.serial(`${name}, ${mode}: ${title}`, async t => {
+			const hook = await makeHook();
+			const missing = mode === 'l2' ? undefined : await hook.probe(mode);
+			if (missing !== undefined) {
+				t.pass('it says so, and is left alone');
+				t.log(`not in ${mode}: ${missing}`);
+				return;
+			}
+			const bench = new OffloadBench(hook, mode);
 			await bench.open();
 			try {
 				await body(bench, t);
@@ -44,19 +54,21 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 		t.is(await hook.probe('l2'), undefined, 'the suite needs a machine where it can be had');
 	});
 
-	for (const [room, cases] of Object.entries(roomsOfL2)) {
-		withBench(
-			`each frame of the table goes its way once, or to the forwarder as it is: ${room}`,
-			async (bench, t) => {
-				const wrong: string[] = [];
-				for (const one of cases.filter(({ noHost, frame }) => !noHost && frame.length <= 1514)) {
-					await bench.setFlag(one.flag ?? 'bridge');
-					const complaint = complaintOf(bench, one);
-					if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
-				}
-				t.deepEqual(wrong, []);
-			},
-		);
+	for (const mode of ['l2', 'l3', 'l3s'] as const) {
+		for (const [room, cases] of Object.entries(roomsOf(mode)))
+			withBench(
+				`each frame of the table goes its way once, or to the forwarder as it is: ${room}`,
+				async (bench, t) => {
+					const wrong: string[] = [];
+					for (const one of cases.filter(({ noHost, frame }) => !noHost && frame.length <= 1514)) {
+						await bench.setPolicy(one);
+						const complaint = complaintOf(bench, one);
+						if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
+					}
+					t.deepEqual(wrong, []);
+				},
+				mode,
+			);
 	}
 
 	withBench('an address that was taken away is nobody’s', async (bench, t) => {
@@ -79,6 +91,22 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 		const { out } = bench.send(vm2.edge, datagram(vm2, gateway), { edge: vm1.edge, frame: claim });
 		t.false(out.some(({ frame }) => hex(frame) === hex(claim)));
 	});
+
+	for (const [what, forget] of Object.entries({
+		'by a route that is gone': bench => bench.port.setRoutes?.([], [prefixOf(server)]),
+		'to a neighbour who is not known any more': bench => bench.port.setNeighbour?.(gateway.ipv4, undefined),
+	} satisfies Record<string, (bench: OffloadBench) => unknown>))
+		withBench(
+			`nothing leaves ${what}`,
+			async (bench, t) => {
+				const routed = packet4(vm1, server, { destination: MASTER });
+				const before = bench.send(vm1.edge, routed).out.map(({ at }) => at);
+				t.true(before.length === 1 || !bench.port.punts, `${before}`);
+				await forget(bench);
+				t.false(reaches(bench, vm1.edge, EDGE_WIRE, routed));
+			},
+			'l3',
+		);
 
 	withBench('what it dealt with is counted, and what it left is not', async (bench, t) => {
 		const before = bench.port.counters(vm1.edge);
@@ -120,6 +148,12 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 		for (let count = 0; count < 10; count++) bench.sendAlone(vm1.edge, question);
 		t.true(dropped('slow-budget') >= 5 && dropped('slow-budget') <= 8);
 		t.is(ofTen(), 10, 'unicast is not slow');
+		// A DHCP message is paid for as so many frames.
+		await limit(vm1.edge, {});
+		await limit(vm1.edge, { slow: { rate: 1, burst: 2 * DHCP_PRICE } });
+		const before = dropped('slow-budget');
+		for (let count = 0; count < 10; count++) bench.sendAlone(vm1.edge, dhcpDiscover(vm1));
+		t.true(dropped('slow-budget') - before >= 7, `${dropped('slow-budget') - before}`);
 
 		await limit(vm1.edge, {});
 		await limit(vm2.edge, { rx: little });
@@ -182,6 +216,11 @@ function complaintOf(bench: OffloadBench, one: Case): string | undefined {
 		if (tagged && (reasons === 'vlan' || reasons === '')) return undefined;
 	}
 	return `${verdictName(verdict)}, but it was counted as ${counted.map(([reason]) => reason).join() || 'nothing'} and came out as\n${out.map(({ at, frame }) => `${at}: ${readable(frame)}`).join('') || 'nothing'}${readable(one.frame)}`;
+}
+
+/** Of the route that leads there. */
+function prefixOf({ ipv4 }: { ipv4: string }): string {
+	return standardRoutes.find(({ prefix }) => prefix.startsWith(ipv4.slice(0, ipv4.lastIndexOf('.'))))!.prefix;
 }
 
 function reaches(bench: OffloadBench, from: number, to: number, frame: Uint8Array): boolean {

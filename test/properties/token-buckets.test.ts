@@ -18,6 +18,7 @@ const events = fc.array(
 		edge: fc.constantFrom(...EDGES),
 		act: fc.oneof(
 			{ weight: 8, arbitrary: fc.record({ take: fc.constantFrom(1, 60, 1514, 65_550) }) },
+			{ weight: 2, arbitrary: fc.record({ takeWithin: fc.constantFrom(1, 10, 100) }) },
 			{ weight: 1, arbitrary: fc.record({ set: fc.option(bucket, { nil: undefined }) }) },
 			{ weight: 1, arbitrary: fc.record({ charge: fc.nat(100_000) }) },
 		),
@@ -73,9 +74,12 @@ test('each edge has a bucket of its own, which fills and empties as its slow twi
 					if (twin.charged !== undefined) twin.tokens -= Math.max(0, act.charge - twin.charged);
 					twin.charged = act.charge;
 				} else {
+					const within = 'takeWithin' in act;
+					const cost = within ? Math.min(act.takeWithin, twin?.burst ?? 0) : act.take;
 					const passes = !twin || twin.tokens > 0;
-					if (twin && passes) twin.tokens -= act.take;
-					if (buckets.take(edge, act.take) !== passes) throw new Error(`take ${act.take} at ${now}`);
+					if (twin && passes) twin.tokens -= cost;
+					const passed = within ? buckets.takeWithinBurst(edge, act.takeWithin) : buckets.take(edge, cost);
+					if (passed !== passes) throw new Error(`take ${cost} at ${now}`);
 				}
 			}
 		}),

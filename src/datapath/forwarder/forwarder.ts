@@ -232,7 +232,7 @@ export class Forwarder {
 	/** @param price what it takes of the sender's budget for the slow path; 0: it has been paid for. */
 	#enqueue(ring: FrameSource, ingress: number, price: number): void {
 		const verdict =
-			price === 0 || this.#state.limits.slow.take(ingress, price)
+			price === 0 || this.#state.limits.slow.takeWithinBurst(ingress, price)
 				? this.#backlog.push(
 						ring.region.frame,
 						ring.at,

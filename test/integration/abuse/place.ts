@@ -71,13 +71,14 @@ export class Place {
 		this.#ends.push(evil.end, ...Object.values(this.ears));
 	}
 
-	static async create(prefix: string): Promise<Place> {
+	/** @param options of `ipvtap up`. */
+	static async create(prefix: string, ...options: string[]): Promise<Place> {
 		const lan = await Lan.create({ prefix });
 		await lan.host.sysctl({ 'net.ipv6.conf.eth0.accept_ra': 0 });
 		await lan.host.run('ip', ['-6', 'route', 'flush', 'default', 'proto', 'ra']);
 		for (const member of [lan.laptop, lan.router, lan.host]) await member.sysctl(credulous);
 		const product = await Product.at(lan.host, `${prefix}product`);
-		await product.up('eth0');
+		await product.up('eth0', ...options);
 		const evil = await attacker(lan, product, 'evil', 11);
 		const slave = await product.attach('victim', 'eth0', ['192.0.2.12', '2001:db8:1::12']);
 		const victim = await StackGuest.start({

@@ -31,7 +31,7 @@ let storm: Storm;
 let calm: Storm;
 
 test.before(async () => {
-	place = await Place.create('storm-');
+	place = await Place.create('storm-', '--offload', process.env.TEST_OFFLOAD ?? 'auto');
 	attacker = await place.attacker('stormy', 17);
 	place.leave(attacker);
 	nowhere = await Namespace.create('storm-nowhere');

@@ -28,6 +28,13 @@ const outlaws: Record<string, (port: OffloadedPort) => Partial<OffloadedPort>> =
 	}),
 	'knows no flags': port => ({ setPort: policy => port.setPort({ ...policy, flag: 'bridge' }) }),
 	'knows no limits': port => ({ addSlave: slave => port.addSlave({ ...slave, limits: {} }) }),
+	'leads astray': port => ({
+		setRoutes: (add, remove) =>
+			port.setRoutes?.(
+				add.map(({ prefix }) => ({ prefix, hop: { to: 'blackhole' } })),
+				remove,
+			),
+	}),
 	'lets slaves stay': () => ({ removeSlave: () => undefined }),
 	'counts nothing': () => ({
 		counters: () => ({

@@ -17,7 +17,7 @@ import {
 	verdictName,
 } from '../../../src/datapath/verdict.js';
 import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
-import { arpRequest, packet4, packet6 } from '../../cases/traffic.js';
+import { arpRequest, dhcpDiscover, packet4, packet6 } from '../../cases/traffic.js';
 import { coverPrograms } from '../../helpers/covered-programs.js';
 import { hex, readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
@@ -167,6 +167,7 @@ for (const [form, kernel] of Object.entries(counting)) {
 		const [toNeighbour, fromWire] = [packet4(vm1, vm2), packet4(gateway, vm2, { destination: MASTER })];
 		t.is(last(vm1.edge, { tx: bytes }, vm1.edge, toNeighbour), 'drop: limit-tx');
 		t.is(last(vm1.edge, { slow: frames }, vm1.edge, arpRequest(vm1, gateway.ipv4)), 'drop: slow-budget');
+		t.is(last(vm1.edge, { slow: frames }, vm1.edge, dhcpDiscover(vm1)), 'drop: slow-budget');
 		t.is(last(vm1.edge, { slow: frames }, vm1.edge, packet4(vm1, vm2)), `edge ${vm2.edge}`);
 		t.is(last(vm1.edge, { rx: bytes }, vm1.edge, arpRequest(vm1, host.ipv4)), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, vm1.edge, toNeighbour), 'drop: limit-rx');

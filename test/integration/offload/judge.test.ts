@@ -3,7 +3,7 @@
  * same frames to the byte, each once, and the same reasons, whoever of the two decided.
  */
 import test from 'ava';
-import { rooms, roomsOfL2 } from '../../cases/index.js';
+import { rooms, roomsOf } from '../../cases/index.js';
 import { describe } from '../../helpers/describe.js';
 import { JudgedPort } from '../datapath/judge.js';
 import { complaintOf } from '../datapath/judge-words.js';
@@ -20,7 +20,7 @@ for (const attach of ['tcx', 'clsact']) {
 	});
 
 	// How frames are handed over doesn't depend on the mode.
-	for (const [room, cases] of Object.entries(attach === 'tcx' ? rooms : roomsOfL2))
+	for (const [room, cases] of Object.entries(attach === 'tcx' ? rooms : roomsOf('l2')))
 		test.serial(`${attach}: the decision table over real TAPs: ${room}`, async t => {
 			const wrong: string[] = [];
 			for (const one of cases.filter(({ frame }) => frame.length < 65_000)) {

@@ -11,7 +11,7 @@ import type { Bucket } from '../../../src/datapath/token-buckets.js';
 import { dropReasons, EDGE_WIRE } from '../../../src/datapath/verdict.js';
 import { indexBytes, sumCounters } from '../../../src/offload/tc-bpf/layout.js';
 import { monotonicMs } from '../../../src/sys/clock.js';
-import { roomsOfL2, topologyOf } from '../../cases/index.js';
+import { roomsOf, topologyOf } from '../../cases/index.js';
 import { dhcpDiscover, multicast6 } from '../../cases/traffic.js';
 import { arp, ethernet, ipv4, ipv6, solicitation, sourceLinkLayer, udp } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
@@ -22,7 +22,7 @@ import { BROADCAST, gateway, host, MASTER, vm1, vm2 } from '../../helpers/world.
 
 enterFreshNamespace();
 const kernel = new KernelPort();
-const topology = topologyOf(roomsOfL2.ipv4![0]!);
+const topology = topologyOf(roomsOf('l2').ipv4![0]!);
 const pure = new PurePort(topology);
 test.after.always(() => {
 	kernel.close();
@@ -127,7 +127,7 @@ type Kind = keyof typeof kinds;
 test('each frame pays what it costs, and what can not be paid for is dropped for its reason', t => {
 	const rate = fc.constantFrom(50, 400);
 	const bandwidth = fc.option(fc.record({ rate, burst: fc.constantFrom(1511, 9533) }), { nil: undefined });
-	const slow = fc.option(fc.record({ rate: fc.constantFrom(1, 2), burst: fc.constantFrom(1.5, 4.5) }), {
+	const slow = fc.option(fc.record({ rate: fc.constantFrom(1, 2), burst: fc.constantFrom(1.5, 4.5, 24.5) }), {
 		nil: undefined,
 	});
 	const limits = fc.record({ tx: bandwidth, rx: bandwidth, slow });
@@ -271,8 +271,9 @@ class Twin {
 		const rx = costs.find(cost => cost.startsWith('rx'));
 		if (from !== EDGE_WIRE && !this.#take(`tx ${from}`, length)) return 'limit-tx';
 		if (forged) return 'ip-spoof';
-		const slow = costs.includes('slow') ? 1 : costs.includes('slow, as DHCP') ? DHCP_PRICE : 0;
-		if (slow > 0 && !this.#take(`slow ${from}`, slow)) return 'slow-budget';
+		const price = costs.includes('slow') ? 1 : costs.includes('slow, as DHCP') ? DHCP_PRICE : 0;
+		const { burst = 0 } = this.#buckets.get(`slow ${from}`) ?? {};
+		if (price > 0 && !this.#take(`slow ${from}`, Math.min(price, burst))) return 'slow-budget';
 		const receiver = rx === 'rx of its own' ? vm1.edge : vm2.edge;
 		return rx && !this.#take(`rx ${receiver}`, length) ? 'limit-rx' : 'passes';
 	}
