@@ -5,6 +5,7 @@ import { toolsEnv } from '../../lab/command.js';
 import { BridgePeer, GuardedBridgePeer } from './bridge.js';
 import { TwinPeer } from './c-twin.js';
 import { IpvtapPeer } from './ipvtap.js';
+import { RoutingIpvtapPeer } from './ipvtap-l3.js';
 import { MacvtapPeer } from './macvtap.js';
 import { OvsPeer } from './ovs.js';
 import type { Need, Peer } from './peer.js';
@@ -32,15 +33,16 @@ const entries: Readonly<Record<string, Entry>> = {
 		make: () =>
 			new IpvtapPeer(
 				OFFLOAD,
-				'tc-bpf',
+				['--offload', 'tc-bpf'],
 				'ipvtap, eBPF at TC ingress (tcx where the kernel has it, else clsact)',
 			),
 	},
 	[USERSPACE]: {
 		usual: true,
 		quick: true,
-		make: () => new IpvtapPeer(USERSPACE, 'none', 'ipvtap, userspace forwarder'),
+		make: () => new IpvtapPeer(USERSPACE, ['--offload', 'none'], 'ipvtap, userspace forwarder'),
 	},
+	'ipvtap-l3': { usual: true, quick: false, make: () => new RoutingIpvtapPeer('ipvtap-l3') },
 	'c-twin': { usual: true, quick: true, make: () => new TwinPeer('c-twin', 'ring') },
 	'c-sendmmsg': { usual: false, quick: false, make: () => new TwinPeer('c-sendmmsg', 'messages') },
 	macvtap: { usual: true, quick: false, make: () => new MacvtapPeer() },

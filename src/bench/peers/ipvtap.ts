@@ -15,9 +15,9 @@ import type { Ability, Peer } from './peer.js';
 export class IpvtapPeer implements Peer {
 	readonly name: string;
 	readonly about: string;
-	readonly lacks: readonly Ability[] = [];
+	readonly lacks: readonly Ability[];
 	readonly attachMs: number[] = [];
-	readonly #offload: string;
+	readonly #up: readonly string[];
 	readonly #slaves: Slave[] = [];
 	#ground: Ground | undefined;
 	#env: NodeJS.ProcessEnv = {};
@@ -27,11 +27,12 @@ export class IpvtapPeer implements Peer {
 	#forgetPins: (() => void) | undefined;
 	#daemon = 0;
 
-	/** @param offload as `ipvtap up --offload` takes it. */
-	constructor(name: string, offload: string, about: string) {
+	/** @param up words for `ipvtap up`. */
+	constructor(name: string, up: readonly string[], about: string, lacks: readonly Ability[] = []) {
 		this.name = name;
-		this.#offload = offload;
+		this.#up = up;
 		this.about = about;
+		this.lacks = lacks;
 	}
 
 	async prepare(ground: Ground): Promise<void> {
@@ -48,7 +49,7 @@ export class IpvtapPeer implements Peer {
 			IPVTAP_SOCKET: this.#socket,
 			IPVTAP_STATE_DIR: state,
 		};
-		await this.#ipvtap('up', MASTER, '--offload', this.#offload);
+		await this.#ipvtap('up', MASTER, ...this.#up);
 		// By the API: a thousand commands would measure the start of Node.
 		for (let guest = 0; guest < ground.guests; guest++) {
 			const from = performance.now();

@@ -21,6 +21,7 @@ const LONGEST = { '×': 4, '%': 400 } as const;
 const colours: Readonly<Record<string, string>> = {
 	[OFFLOAD]: '#0b61a4',
 	[USERSPACE]: '#25a0c5',
+	'ipvtap-l3': '#4f6fd0',
 	'c-twin': '#9bcbd9',
 	'c-sendmmsg': '#bfdfe8',
 	bridge: '#5d6570',
