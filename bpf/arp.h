@@ -114,7 +114,7 @@ INLINE int wire_arp(struct context *it)
 		return verdict;
 	}
 	bool announces = arp->sender == arp->target || arp->operation == ARP_REPLY;
-	return group && announces && arp->sender != 0 && it->port->slaves ? wire_to_group(it) : IGNORE;
+	return group && announces && arp->sender != 0 && it->port->slaves ? wire_to_group(it, false) : IGNORE;
 }
 
 #endif

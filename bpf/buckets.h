@@ -75,8 +75,8 @@ INLINE int limit(struct context *it, int verdict)
 {
 	__u32 edge = it->edge & EDGE_MASK;
 	if (it->edge & LIMITED_TX && !pays_tx(edge, length_of(it->skb))) return -LIMIT_TX;
-	/* What the forwarder gets, what it would have had to answer, and what everybody on the wire hears. */
-	bool slow = verdict == PUNT || verdict == ANSWERED || (verdict >= 0 && it->heard);
+	/* What the forwarder gets, what it would have had to answer, and what everybody hears. */
+	bool slow = verdict == PUNT || verdict == ANSWERED || verdict == FANOUT || (verdict >= 0 && it->heard);
 	/* In l3 and l3s DHCP goes the way of all packets. */
 	if (slow && !pays_slow(edge, it->dhcp && mode == MODE_L2 ? DHCP_PRICE : 1)) return -SLOW_BUDGET;
 	if (verdict == ANSWERED && it->edge & LIMITED_RX && !pays_rx(edge, length_of(it->skb))) return -LIMIT_RX;

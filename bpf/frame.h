@@ -13,6 +13,7 @@
 #define ETH_QINQ bpf_htons(0x88a8)
 
 #define ICMP 1
+#define IGMP 2
 #define ICMP_REDIRECT 5
 #define TCP 6
 #define UDP 17

@@ -33,6 +33,12 @@ INLINE int punt_dhcp(struct context *it)
 	return PUNT;
 }
 
+/* A datagram for a group from which nobody but its receivers learns anything. */
+INLINE bool is_data4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 header)
+{
+	return ip->protocol != IGMP && !is_dhcp4(udp_port4(skb, ip, header));
+}
+
 /* Whether a sender that doesn't own an address may come to own it: the forwarder decides then. */
 INLINE int claims(const struct sender *sender, int reason) { return sender->learns ? PUNT : -reason; }
 
@@ -62,7 +68,7 @@ INLINE int slave_ipv4(struct context *it)
 	}
 	it->edge = source->edge;
 	if (is_dhcp4(udp_port4(skb, ip, header))) return punt_dhcp(it);
-	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group();
+	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group(it, is_data4(skb, ip, header));
 	struct owner *owner = owner4(ip->destination);
 	return mode == MODE_L2 ? slave_to_owner(it, owner) : route4(it, ip, header, owner);
 }
@@ -81,7 +87,7 @@ INLINE int wire_ipv4(struct context *it)
 	/* Damaged: whether it was for a guest, and so is to be counted, the forwarder finds out. */
 	if (header == 0) return group ? IGNORE : PUNT_COPY;
 	if (mode == MODE_L2 && udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT_COPY;
-	if (group || is_group4(ip->destination)) return wire_to_group(it);
+	if (group || is_group4(ip->destination)) return wire_to_group(it, is_data4(skb, ip, header));
 	struct owner *owner = owner4(ip->destination);
 	if (!owner) return IGNORE;
 	/* Only a frame that we sent ourselves needs to be asked for its sender. */
@@ -107,7 +113,7 @@ INLINE int host_ipv4(struct context *it)
 	__u32 header = header4(ip, length_of(skb) - ETH_HEADER);
 	if (header == 0) return -MALFORMED;
 	if (mode == MODE_L2 && udp_port4(skb, ip, header) == bpf_htons(68)) return PUNT;
-	if (to_group(frame) || is_group4(ip->destination)) return host_to_group(it);
+	if (to_group(frame) || is_group4(ip->destination)) return host_to_group(it, is_data4(skb, ip, header));
 	if (mode == MODE_L3S && may_redirect(skb, ip, header)) return PUNT;
 	return host_to_owner(it, owner4(ip->destination));
 }

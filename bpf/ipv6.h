@@ -12,6 +12,9 @@ INLINE bool fits6(const struct ipv6 *ip, __u32 length)
 	return payload + sizeof(*ip) <= length;
 }
 
+/* A datagram for a group from which nobody but its receivers learns anything: neither ICMPv6 nor DHCPv6. */
+INLINE bool is_data6(struct __sk_buff *skb, const struct ipv6 *ip) { return ip->next == UDP && !is_dhcp6(skb, 0); }
+
 INLINE int slave_ipv6(struct context *it)
 {
 	struct __sk_buff *skb = it->skb;
@@ -40,7 +43,7 @@ INLINE int slave_ipv6(struct context *it)
 	}
 	it->edge = source->edge;
 	if (it->unsure) return PUNT;
-	if (to_group(frame) || is_group6(&ip->destination)) return slave_to_group();
+	if (to_group(frame) || is_group6(&ip->destination)) return slave_to_group(it, is_data6(skb, ip));
 	struct owner *owner = owner6(&ip->destination);
 	return mode == MODE_L2 ? slave_to_owner(it, owner) : route6(it, ip, owner);
 }
@@ -83,7 +86,7 @@ INLINE int wire_ipv6(struct context *it)
 	}
 	/* In l3 and l3s, too, the forwarder must hear of somebody else who says that he has a slave's address. */
 	if (mode != MODE_L2 && group && nd == NA) return PUNT_COPY;
-	if (group || is_group6(&destination)) return wire_to_group(it);
+	if (group || is_group6(&destination)) return wire_to_group(it, is_data6(skb, ip));
 	struct owner *owner = owner6(&destination);
 	if (!owner) return IGNORE;
 	/* Routers are heard, and not every guest hears all that they say. */
@@ -99,7 +102,7 @@ INLINE int host_ipv6(struct context *it)
 	struct ipv6 *ip = frame + ETH_HEADER;
 	if ((void *)(ip + 1) > end(skb)) return -MALFORMED;
 	if (!fits6(ip, length_of(skb) - ETH_HEADER)) return -MALFORMED;
-	if (to_group(frame) || is_group6(&ip->destination)) return host_to_group(it);
+	if (to_group(frame) || is_group6(&ip->destination)) return host_to_group(it, is_data6(skb, ip));
 	if (mode == MODE_L2 && ip->next == UDP && is_dhcp6(skb, 0)) return PUNT;
 	if (mode == MODE_L2 && nd_type(skb, ip) == RA) return PUNT;
 	/* As in IPv4: redirects are among what is not looked at here. */

@@ -21,16 +21,10 @@
  * where somebody will write after the frame was judged, so it must be the checksum of TCP or UDP.
  */
 #include "arp.h"
-#include "buckets.h"
+#include "fanout.h"
 #include "ipv6.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-INLINE const struct port *this_port(void)
-{
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&port, &zero);
-}
 
 INLINE void count(struct traffic *traffic, __u32 length)
 {
@@ -76,11 +70,29 @@ INLINE void count_out(struct __sk_buff *skb)
 	count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
 }
 
+/* fanOut of src/datapath/slowpath/slowpath.ts, for a frame of a slave's, or of the host's. */
+INLINE int fan_out(struct context *it, __u32 edge)
+{
+	struct __sk_buff *skb = it->skb;
+	const struct port *port = it->port;
+	if (edge == EDGE_HOST) {
+		copy_to_slaves(skb, port, edge);
+		return FANOUT;
+	}
+	/* By it filters on its way know our own copies: of the host's groups, and of what is for groups from the wire. */
+	skb->mark = FRAME_MARK;
+	/* With `vepa` the relay brings it back for everybody else, the host included. */
+	if (port->host && port->flag != FLAG_VEPA) copy_to(skb, port->host, EDGE_HOST);
+	if (port->flag == FLAG_BRIDGE) copy_to_slaves(skb, port, edge);
+	return to_wire(it);
+}
+
 /* A frame of a slave's, or of the host's: it goes somewhere or it ends. */
 INLINE int conclude(struct context *it, int verdict)
 {
 	struct __sk_buff *skb = it->skb;
 	if (verdict >= 0 && verdict < EDGES_MAX && too_big(it)) verdict = -TOO_BIG;
+	if (verdict == FANOUT && too_big(it)) verdict = PUNT;
 	verdict = limit(it, verdict);
 	if (observed) tell(verdict, it->ifindex);
 	__u32 edge = it->edge & EDGE_MASK;
@@ -91,6 +103,9 @@ INLINE int conclude(struct context *it, int verdict)
 		return bpf_redirect(it->port->punt, BPF_F_INGRESS);
 	}
 	count_in(it);
+	if (verdict == FANOUT) verdict = fan_out(it, edge);
+	/* All who want it have it. */
+	if (verdict == FANOUT) return SHOT;
 	if (verdict < 0) {
 		count_drop(edge, -verdict);
 		return SHOT;
@@ -180,9 +195,14 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	else if (type == ETH_IPV6) verdict = wire_ipv6(&it);
 	else if (type == ETH_ARP) verdict = wire_arp(&it);
 	if (verdict >= 0 && verdict < EDGES_MAX && too_big(&it)) verdict = -TOO_BIG;
+	if (verdict == FANOUT && too_big(&it)) verdict = PUNT_COPY;
 	verdict = limit_receipt(&it, verdict);
 	if (observed) tell(verdict, it.ifindex);
 	if (verdict == IGNORE) return NEXT;
+	if (verdict == FANOUT) {
+		if (copy_to_slaves(skb, port, EDGE_WIRE)) count_in(&it);
+		return NEXT;
+	}
 	if (verdict == PUNT_COPY) {
 		if (port->punt && !observed) bpf_clone_redirect(skb, port->punt, BPF_F_INGRESS);
 		return NEXT;

@@ -111,9 +111,45 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SEATS_MAX);
+	__type(key, __u32);
+	__type(value, struct seat);
+} seats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SEATS_MAX);
+	__type(key, __u32);
+	__type(value, struct held);
+} held SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LISTENERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct listener);
+	__type(value, __u8);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct decision);
 } decided SEC(".maps");
+
+/* By edge: copies that were not carried out, but told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EDGES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} copied SEC(".maps");
+
+INLINE const struct port *this_port(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&port, &zero);
+}
 
 #endif

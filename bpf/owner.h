@@ -61,25 +61,45 @@ INLINE int wire_to_owner(struct context *it, const struct owner *owner, const st
 	return deliver(it, owner);
 }
 
-/* wireToGroup, as far as it can be seen here: in l3 and l3s groups are for who is nominated. */
-INLINE int wire_to_group(struct context *it)
-{
-	return mode == MODE_L2 || it->port->nominated ? PUNT_COPY : IGNORE;
-}
-
-/* slaveToGroup. */
-INLINE int slave_to_group(void) { return mode == MODE_L2 ? PUNT : -NOT_ROUTED; }
-
-INLINE int host_to_group(struct context *it)
-{
-	return mode == MODE_L2 || it->port->nominated ? PUNT : -NOT_ROUTED;
-}
-
 /* answerToWire: whether the question is our own, and has come back. */
 INLINE bool is_reflected(struct context *it)
 {
 	void *frame = begin(it->skb);
 	return frame + ETH_HEADER > end(it->skb) || same(mac_at(frame + 6), master_mac(it->port));
+}
+
+/* Whether this kernel can go through a port's seats (Linux 5.17): a constant when the program is loaded. */
+INLINE bool loops(void) { return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop); }
+
+/*
+ * Whether copies can be made here of what is for a group: the forwarder has nothing to learn from it, and need not
+ * restore its MAC.
+ */
+INLINE bool can_copy(struct context *it, bool data)
+{
+	void *frame = begin(it->skb);
+	return loops() && data && frame + ETH_HEADER <= end(it->skb) && to_group(frame) && it->port->seats;
+}
+
+/* wireToGroup, as far as it can be seen here: in l3 and l3s groups are for who is nominated. */
+INLINE int wire_to_group(struct context *it, bool data)
+{
+	if (mode != MODE_L2) return it->port->nominated ? PUNT_COPY : IGNORE;
+	return can_copy(it, data) && !is_reflected(it) ? FANOUT : PUNT_COPY;
+}
+
+/* slaveToGroup. */
+INLINE int slave_to_group(struct context *it, bool data)
+{
+	if (mode != MODE_L2) return -NOT_ROUTED;
+	return can_copy(it, data) ? FANOUT : PUNT;
+}
+
+/* With `vepa` only the forwarder knows whether the relay brings it back. */
+INLINE int host_to_group(struct context *it, bool data)
+{
+	if (mode != MODE_L2) return it->port->nominated ? PUNT : -NOT_ROUTED;
+	return can_copy(it, data) && it->port->flag != FLAG_VEPA ? FANOUT : PUNT;
 }
 
 INLINE int host_to_owner(struct context *it, const struct owner *owner)

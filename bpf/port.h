@@ -11,6 +11,10 @@
 #define FRAME_MARK 0x69707674
 #define ADDRESSES_MAX 32768
 #define ROUTES_MAX (1 << 20)
+/* Slaves of a port that copies its frames here; where there are more, the forwarder does. */
+#define SEATS_MAX 1024
+/* As many groups as each edge may ask for (src/datapath/groups.ts), in both families. */
+#define LISTENERS_MAX (EDGES_MAX * 128)
 /* As in src/datapath/routing/neighbours.ts. */
 #define NEIGHBOURS_MAX 8192
 
@@ -65,7 +69,7 @@ struct limits {
 	__u64 refused;
 };
 
-/* 32 bytes. An ifindex of 0: there is none. */
+/* 36 bytes. An ifindex of 0: there is none. */
 struct port {
 	__u32 master;
 	__u32 host;
@@ -79,6 +83,37 @@ struct port {
 	/* In l3 and l3s: whether there is a slave that gets groups all the same. */
 	__u8 nominated;
 	__u8 pad;
+	/* One more than the highest seat that is taken; 0 where there are too many slaves for seats. */
+	__u32 seats;
+};
+
+/* A slave among those that get copies; without flags, nobody sits there. 8 bytes. */
+struct seat {
+	__u32 ifindex;
+	__u16 edge;
+	__u8 flags;
+	__u8 pad;
+};
+
+#define PRESENT 1
+#define HAS_IPV4 2
+/* It gets every group of the family. */
+#define ALL_IPV4 4
+#define ALL_IPV6 8
+/* What it asks for may not be all that it wants: groups that not every stack asks for (fanout.ts). */
+#define VAGUE 16
+
+/* Per CPU and seat: until when nothing more is tried for it, bpf_ktime_get_ns, and how many copies were not. 16 bytes. */
+struct held {
+	__u64 until;
+	__u64 not_tried;
+};
+
+/* The key of who has asked for which group. 8 bytes. */
+struct listener {
+	__u32 mac_head;
+	__u16 mac_tail;
+	__u16 edge;
 };
 
 /* The keys of routes: bits of the prefix, and the address. */
@@ -147,6 +182,8 @@ enum {
 	PUNT_COPY = 0x30001,
 	/* Changed into its own answer: back to where it came from. */
 	ANSWERED = 0x30002,
+	/* Copies for everybody who wants one. */
+	FANOUT = 0x30003,
 };
 
 /* Indices into `dropReasons` of verdict.ts. */

@@ -62,6 +62,11 @@ class AuditedPort {
 		this.write('address removed', { address });
 	}
 
+	setGroups(edge, groups) {
+		this.port.setGroups(edge, groups);
+		this.write('groups', { edge, ...groups });
+	}
+
 	settle() {
 		this.port.settle();
 	}

@@ -125,6 +125,7 @@ export class Port extends EventEmitter<PortEvents> {
 			change: change => this.#threads.change(change),
 		});
 		this.#accounts = new Accounts(this.#threads, this.#offload, this.#members);
+		this.#threads.on('groups', report => void this.#offload.followGroups(report));
 		this.#threads.on('address', report => this.#addressReported(report));
 		this.#threads.on('duplicate', report => this.#duplicateReported(report));
 		this.#threads.once('failed', error => this.emit('failed', error));

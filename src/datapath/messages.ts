@@ -98,8 +98,11 @@ export type Report =
 	| { kind: 'claim'; edge: number; address: string; open: boolean }
 	/** Another machine on the LAN uses a slave's address. */
 	| { kind: 'duplicate'; edge: number; address: string; mac: string }
-	/** What groups a slave wants, whenever that has changed. `refused` counts joins beyond the quota. */
-	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; refused: number }
+	/**
+	 * What groups a slave wants, whenever that has changed; `exact`: link-local ones included. `refused` counts joins beyond
+	 * the quota.
+	 */
+	| { kind: 'groups'; edge: number; inet: Wanted; inet6: Wanted; exact: boolean; refused: number }
 	/** Frames wait for this next hop on the master: the kernel is to find out its MAC. */
 	| { kind: 'resolve'; address: string }
 	/** Nobody here can claim the address `until` then: the counterpart of the command. */

@@ -9,6 +9,7 @@
  * What a method throws takes the offload off the port, not the port down: the forwarder goes on without it. Methods
  * may return promises; one port's are called one after another.
  */
+import type { Wanted } from '../datapath/groups.js';
 import type { EdgeLimits } from '../datapath/limits.js';
 import type { FlagName, ModeName } from '../datapath/port-state.js';
 import type { Way } from '../datapath/routing/routing.js';
@@ -58,10 +59,19 @@ export interface SlavePolicy {
 	learn: boolean;
 	/**
 	 * What it may use of the port; of no concern to a hook are those of `learn`. A hook that punts takes `tx` for all frames
-	 * of the slave's, `slow` for those that it punts, answers, or sends on though they are for a group (in l2 DHCP_PRICE for
-	 * a DHCP message), and `rx` for what it delivers. Any other leaves all frames of a slave that has `tx` or `rx` to the forwarder, and all for it.
+	 * of the slave's, `slow` for those that it punts, answers, copies, or sends on though they are for a group (in l2
+	 * DHCP_PRICE for a DHCP message), and `rx` for what it delivers. Any other leaves all frames of a slave that has `tx` or
+	 * `rx` to the forwarder, and all for it.
 	 */
 	limits?: EdgeLimits;
+}
+
+/** What groups a slave wants, by family. */
+export interface SlaveGroups {
+	inet: Wanted;
+	inet6: Wanted;
+	/** That is all, link-local groups included; if not, it gets 224.0.0.0/24 and ff02::1 without asking. */
+	exact: boolean;
 }
 
 /** From the port's side: what the hook handled without the forwarder. */
@@ -74,6 +84,8 @@ export interface OffloadCounters {
 	out: { packets: number; bytes: number };
 	/** Frames for the edge that its own `rx` has refused; each is a drop of its sender's, too. */
 	rxLimited: number;
+	/** Copies for the edge that were not tried, because it had just had no room for one. */
+	notTried: number;
 }
 
 export interface OffloadedPort {
@@ -98,6 +110,11 @@ export interface OffloadedPort {
 	/** The address belongs to the edge from now on, whoever had it. The edge has been added before. */
 	addAddress(address: string, edge: number): MaybePromise<void>;
 	removeAddress(address: string): MaybePromise<void>;
+	/**
+	 * In l2: what groups a slave wants from now on. A hook that copies what is for groups does so once it has been told of
+	 * every slave.
+	 */
+	setGroups?(edge: number, groups: SlaveGroups): MaybePromise<void>;
 	/** In l3: how what is for nobody on the port leaves. A hook without it leaves all that to the forwarder. */
 	setRoutes?(add: readonly { prefix: string; hop: Way }[], remove: readonly string[]): MaybePromise<void>;
 	/** In l3: a neighbour on the master. Without a MAC the host doesn't know it, or no more. */

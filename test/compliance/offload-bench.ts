@@ -62,7 +62,10 @@ export class OffloadBench {
 		const master = { ifindex: this.device(EDGE_WIRE), mac: MASTER, mtu: 1500 };
 		this.#policy = { master, host, flag: 'bridge', nominated: false, punt: this.port.punts ? punt : 0 };
 		await this.port.setPort(this.#policy);
-		for (const { edge } of slaves) await this.port.addSlave(this.slave(edge));
+		for (const { edge } of slaves) {
+			await this.port.addSlave(this.slave(edge));
+			await this.port.setGroups?.(edge, { inet: 'all', inet6: 'all', exact: false });
+		}
 		for (const { address, edge } of standardTopology().addresses) await this.port.addAddress(address, edge);
 		if (this.#mode === 'l3') await this.#addRoutes();
 		await this.port.settle();

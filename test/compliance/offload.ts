@@ -12,17 +12,18 @@ import {
 	EDGES_MAX,
 	IGNORE,
 	SLOW_ANSWER,
+	SLOW_FANOUT,
 	verdictName,
 } from '../../src/datapath/verdict.js';
 import type { XmitOffload } from '../../src/offload/offload.js';
 import { listFilters } from '../../src/sys/netlink/tc.js';
 import type { Case } from '../cases/case.js';
 import { edgeOf, roomsOf, topologyOf } from '../cases/index.js';
-import { dhcpDiscover, packet4 } from '../cases/traffic.js';
+import { dhcpDiscover, multicast4, packet4 } from '../cases/traffic.js';
 import { hex, readable } from '../helpers/describe.js';
 import { arp, ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
 import { PurePort } from '../helpers/pure-port.js';
-import { BROADCAST, gateway, MASTER, server, slaves, standardRoutes, vm1, vm2 } from '../helpers/world.js';
+import { BROADCAST, gateway, MASTER, server, slaves, standardRoutes, vm1, vm2, vm3 } from '../helpers/world.js';
 import { OffloadBench } from './offload-bench.js';
 
 export function comply(test: TestFn, name: string, makeHook: () => XmitOffload | Promise<XmitOffload>): void {
@@ -107,6 +108,22 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 			},
 			'l3',
 		);
+
+	withBench('a group is for who has asked for it', async (bench, t) => {
+		const { port } = bench;
+		const frame = multicast4(vm1, '239.1.2.3');
+		const none = { names: [], lows: [] };
+		await port.setGroups?.(vm2.edge, { inet: none, inet6: none, exact: false });
+		t.false(reaches(bench, vm1.edge, vm2.edge, frame));
+		const inet = { names: ['239.1.2.3'], lows: [0x5e010203] };
+		await port.setGroups?.(vm2.edge, { inet, inet6: none, exact: false });
+		const left = !reaches(bench, vm1.edge, vm2.edge, frame);
+		// Of a newcomer nobody knows what it wants.
+		await port.removeSlave(bench.slave(vm3.edge), true);
+		t.is(reaches(bench, vm1.edge, vm2.edge, frame), !left);
+		await port.addSlave(bench.slave(vm3.edge));
+		t.false(reaches(bench, vm1.edge, vm2.edge, frame));
+	});
 
 	withBench('what it dealt with is counted, and what it left is not', async (bench, t) => {
 		const before = bench.port.counters(vm1.edge);
@@ -201,9 +218,8 @@ function complaintOf(bench: OffloadBench, one: Case): string | undefined {
 	if (seen.join() === asIs.join() && counted.length === 0) return undefined;
 	const left = seen.length === 0 && counted.length === 0;
 	if (left && (verdict === IGNORE || !bench.port.punts)) return undefined;
-	if (verdict === SLOW_ANSWER) {
-		const [answer] = one.out ?? [];
-		const wanted = answer ? [`${edgeOf(answer.to)}: ${hex(answer.frame)}`] : [];
+	if (verdict === SLOW_ANSWER || verdict === SLOW_FANOUT) {
+		const wanted = (one.out ?? []).map(({ to, frame }) => `${edgeOf(to)}: ${hex(frame)}`).sort();
 		if (seen.join() === wanted.join()) return undefined;
 	}
 	if (verdict >= 0 && verdict < EDGES_MAX && seen.join() === `${verdict}: ${hex(memory.subarray(16))}`)

@@ -7,6 +7,7 @@ import { limitsBytes } from '../../src/datapath/kernel-buckets.js';
 import type { EdgeLimits } from '../../src/datapath/limits.js';
 import type { ModeName, PortState } from '../../src/datapath/port-state.js';
 import { EDGE_HOST, EDGE_WIRE, EDGES_MAX, IGNORE } from '../../src/datapath/verdict.js';
+import type { SlaveGroups } from '../../src/offload/offload.js';
 import { KernelObject, type ProgramName } from '../../src/offload/tc-bpf/kernel-object.js';
 import {
 	addressBytes,
@@ -16,6 +17,7 @@ import {
 	senderBytes,
 } from '../../src/offload/tc-bpf/layout.js';
 import { setNeighbour, setRoute } from '../../src/offload/tc-bpf/routes.js';
+import { Seats } from '../../src/offload/tc-bpf/seats.js';
 import { testRun } from '../../src/sys/bpf/test-run.js';
 import { requireLink } from '../../src/sys/netlink/link.js';
 import { createTap } from '../../src/sys/tap.js';
@@ -24,12 +26,15 @@ import type { Topology } from './pure-port.js';
 export const PUNT = 0x30000;
 export const PUNT_COPY = 0x30001;
 export const ANSWERED = 0x30002;
+export const FANOUT = 0x30003;
 
 export interface KernelOutcome {
-	/** As in verdict.ts, or one of the three above. */
+	/** As in verdict.ts, or one of the four above. */
 	verdict: number;
 	/** The edge whose device the frame would have been redirected to, by its ifindex; -1 for none. */
 	target: number;
+	/** Edges that copies would have been sent to, each as often as it would. */
+	copies: number[];
 	frame: Uint8Array;
 	/** What the program returned to the kernel. */
 	result: number;
@@ -42,6 +47,8 @@ export class KernelPort {
 	readonly #objects: Readonly<Record<ModeName, KernelObject>>;
 	#object: KernelObject;
 	readonly #devices: Map<number, number>;
+	#seats: Seats;
+	#topology: Topology | undefined;
 
 	/**
 	 * @param probing as for kernels before 6.2. @param devices those of another such port of this namespace.
@@ -53,12 +60,15 @@ export class KernelPort {
 			new KernelObject({ mode, observed: true, probing, ...build });
 		this.#objects = { l2: load('l2'), l3: load('l3'), l3s: load('l3s') };
 		this.#object = this.#objects.l2;
+		this.#seats = new Seats(this.#object.maps);
 		this.#devices = devices;
 	}
 
 	/** Replaces all that the programs know. `state` says what came of the addresses in the end. @param limits by edge. */
 	configure(topology: Topology, state: PortState, limits: ReadonlyMap<number, EdgeLimits> = new Map()): void {
 		const { master, slaves, addresses, mode = 'l2', routes = [], neighbours = [] } = topology;
+		for (const { edge } of this.#topology?.slaves ?? []) this.#seats.remove(edge);
+		this.#topology = topology;
 		this.#object = this.#objects[mode];
 		const { maps } = this.#object;
 		const { senders, owners4, owners6, dropped, routes4, routes6 } = maps;
@@ -66,12 +76,15 @@ export class KernelPort {
 			for (const key of map.keys()) map.delete(key);
 		}
 		const limitsOf = (edge: number) => ({ limits: limits.get(edge) ?? {} });
+		this.#seats = new Seats(maps);
 		const macs = new Map([[EDGE_HOST, master], ...slaves.map(({ edge, mac }) => [edge, mac] as const)]);
-		maps.port.set(indexBytes(0), this.#port(topology));
 		for (const { edge, mac, learns } of slaves) {
 			maps.senders.set(indexBytes(this.device(edge)), senderBytes({ edge, mac, learns, ...limitsOf(edge) }));
 			maps.limits.set(indexBytes(edge), limitsBytes(limits.get(edge) ?? {}));
+			this.#seats.set(edge, this.device(edge), limits.get(edge)?.rx !== undefined);
+			this.#seats.setGroups(edge, { inet: 'all', inet6: 'all', exact: false });
 		}
+		maps.port.set(indexBytes(0), this.#port(topology));
 		maps.senders.set(
 			indexBytes(this.device(EDGE_HOST)),
 			senderBytes({ edge: EDGE_HOST, mac: master, learns: false }),
@@ -82,6 +95,7 @@ export class KernelPort {
 		for (const { address } of addresses) {
 			const edge = state.ownerOf(address);
 			if (edge === EDGE_WIRE) continue;
+			this.#seats.own(address, undefined, edge);
 			const { map, key } = addressBytes(address);
 			maps[map].set(
 				key,
@@ -92,6 +106,11 @@ export class KernelPort {
 		for (const { address, mac } of neighbours) setNeighbour(maps, address, mac);
 	}
 
+	/** What a slave wants from now on; before, it gets every group. */
+	setGroups(edge: number, groups: SlaveGroups): void {
+		this.#seats.setGroups(edge, groups);
+	}
+
 	receive(ingress: number, frame: Uint8Array, repeat = 1): KernelOutcome {
 		const {
 			result,
@@ -99,7 +118,8 @@ export class KernelPort {
 			nanoseconds,
 		} = testRun(this.#object.programs[programOf(ingress)], frame, this.device(ingress), repeat);
 		const [verdict = 0, ifindex = 0] = this.#decision();
-		return { verdict, target: this.#edgeOf(ifindex), frame: became, result, nanoseconds };
+		const copies = verdict === FANOUT ? this.#copies() : [];
+		return { verdict, target: this.#edgeOf(ifindex), copies, frame: became, result, nanoseconds };
 	}
 
 	/** What the programs said last, however they came by the frame. */
@@ -142,6 +162,17 @@ export class KernelPort {
 		return new Int32Array(this.#object.maps.decided.get(indexBytes(0))!.buffer);
 	}
 
+	/** Those of the last frame; the next one finds none. */
+	#copies(): number[] {
+		const { copied } = this.#object.maps;
+		const edges = [EDGE_HOST, ...(this.#topology?.slaves ?? []).map(({ edge }) => edge)];
+		return edges.flatMap(edge => {
+			const times = new Uint32Array(copied.get(indexBytes(edge))!.buffer)[0]!;
+			if (times > 0) copied.set(indexBytes(edge), new Uint8Array(copied.valueBytes));
+			return new Array<number>(times).fill(edge);
+		});
+	}
+
 	#port({ master: mac, host, flag, slaves, multicastSlave = 0 }: Topology): Uint8Array {
 		return portBytes({
 			master: this.device(EDGE_WIRE),
@@ -152,6 +183,7 @@ export class KernelPort {
 			slaves: slaves.length,
 			mac,
 			nominated: multicastSlave !== 0,
+			seats: this.#seats.count,
 		});
 	}
 
@@ -170,6 +202,7 @@ export function kernelVerdictName(verdict: number): string {
 		[PUNT, 'punt'],
 		[PUNT_COPY, 'punt a copy'],
 		[ANSWERED, 'answered'],
+		[FANOUT, 'copies'],
 		[IGNORE, 'ignore'],
 	]);
 	return names.get(verdict) ?? String(verdict);

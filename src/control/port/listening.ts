@@ -50,7 +50,7 @@ export class Listening {
 		this.set({ edge, inet: 'all', inet6: 'all', refused: 0 });
 	}
 
-	set({ edge, inet, inet6, refused }: Omit<GroupsReport, 'kind'>): void {
+	set({ edge, inet, inet6, refused }: Omit<GroupsReport, 'kind' | 'exact'>): void {
 		this.#forget(edge);
 		this.#slaves.set(edge, { inet, inet6, refused });
 		if (isGreedy(inet, inet6)) this.#greedy++;

@@ -19,6 +19,7 @@ import type {
 	OffloadCounters,
 	OffloadedPort,
 	PortPolicy,
+	SlaveGroups,
 	SlavePolicy,
 } from '../../offload/offload.js';
 import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
@@ -26,7 +27,7 @@ import { rebind } from '../../sys/packet.js';
 import { createTap } from '../../sys/tap.js';
 import { duplicateFd } from '../../sys/unix-socket.js';
 import type { Counter, Flag, Mode } from '../model.js';
-import type { AddressReport } from './frame-threads.js';
+import type { AddressReport, GroupsReport } from './frame-threads.js';
 import { setSysctl } from './host-slave.js';
 import { RoutePicture } from './route-picture.js';
 import type { Shield } from './shield.js';
@@ -55,6 +56,7 @@ export class PortOffload {
 	readonly #options: PortOffloadOptions;
 	readonly #slaves = new Map<number, SlavePolicy>();
 	readonly #addresses = new Map<string, number>();
+	readonly #groups = new Map<number, SlaveGroups>();
 	readonly #routes = new RoutePicture();
 	#policy: PortPolicy;
 	#hook: OffloadedPort | undefined;
@@ -143,6 +145,7 @@ export class PortOffload {
 		const slave = this.#slaves.get(edge);
 		if (!slave) return this.#last;
 		this.#slaves.delete(edge);
+		this.#groups.delete(edge);
 		this.#past.delete(edge);
 		return this.#tell(hook => hook.removeSlave(slave, exists));
 	}
@@ -155,6 +158,15 @@ export class PortOffload {
 		return this.#tell(hook =>
 			change === 'added' ? hook.addAddress(address, edge) : hook.removeAddress(address),
 		);
+	}
+
+	/** What groups a slave wants. */
+	followGroups({ edge, inet, inet6, exact }: GroupsReport): Promise<void> {
+		// One that has gone meanwhile may still be reported.
+		if (!this.#slaves.has(edge)) return this.#last;
+		const groups: SlaveGroups = { inet, inet6, exact };
+		this.#groups.set(edge, groups);
+		return this.#tell(hook => hook.setGroups?.(edge, groups));
 	}
 
 	/** How the host routes, as the frame threads are told. */
@@ -213,6 +225,7 @@ export class PortOffload {
 		await hook.setPort(this.#policy);
 		for (const slave of this.#slaves.values()) await hook.addSlave(slave);
 		for (const [address, edge] of this.#addresses) await hook.addAddress(address, edge);
+		for (const [edge, groups] of this.#groups) await hook.setGroups?.(edge, groups);
 		await this.#routes.tell(hook);
 		if (this.#settled) await hook.settle();
 	}
@@ -321,6 +334,7 @@ const NOTHING: OffloadCounters = {
 	in: { packets: 0, bytes: 0 },
 	out: { packets: 0, bytes: 0 },
 	rxLimited: 0,
+	notTried: 0,
 };
 
 function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters {
@@ -334,6 +348,7 @@ function sum(a: OffloadCounters, b: OffloadCounters = NOTHING): OffloadCounters 
 		in: add(a.in, b.in),
 		out: add(a.out, b.out),
 		rxLimited: a.rxLimited + b.rxLimited,
+		notTried: a.notTried + b.notTried,
 	};
 }
 

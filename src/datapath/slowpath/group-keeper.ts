@@ -150,6 +150,7 @@ export class GroupKeeper {
 				edge,
 				inet: groups.wanted(edge, 4),
 				inet6: groups.wanted(edge, 6),
+				exact: groups.exact[edge] === 1,
 				refused: groups.refused(edge),
 			});
 		}

@@ -10,7 +10,7 @@ import { parseMac, writeMac } from '../../wire/ethernet.js';
 
 /** Keys and values, bytes. */
 export const mapShapes = {
-	port: { key: 4, value: 32 },
+	port: { key: 4, value: 36 },
 	senders: { key: 4, value: 12 },
 	owners4: { key: 4, value: 12 },
 	owners6: { key: 16, value: 12 },
@@ -21,7 +21,11 @@ export const mapShapes = {
 	routes4: { key: 8, value: 28 },
 	routes6: { key: 20, value: 28 },
 	neighbours: { key: 16, value: 8 },
+	seats: { key: 4, value: 8 },
+	held: { key: 4, value: 16, perCpu: true },
+	listeners: { key: 8, value: 1 },
 	decided: { key: 4, value: 8 },
+	copied: { key: 4, value: 4 },
 } as const;
 
 export type MapName = keyof typeof mapShapes;
@@ -37,15 +41,18 @@ export interface PortValues {
 	mac: string;
 	/** Whether there is a slave that gets groups in l3 and l3s. */
 	nominated: boolean;
+	/** See `Seats`. */
+	seats: number;
 }
 
 export function portBytes(values: PortValues): Uint8Array {
-	const { master, host, punt, mtu, flag, slaves, mac, nominated } = values;
+	const { master, host, punt, mtu, flag, slaves, mac, nominated, seats } = values;
 	const view = new DataView(new ArrayBuffer(mapShapes.port.value));
 	const words = [master, host, punt, mtu, flagNumbers[flag], slaves];
 	for (const [index, word] of words.entries()) view.setUint32(index * 4, word, LITTLE_ENDIAN);
 	putMac(view, 24, mac);
 	view.setUint8(30, nominated ? 1 : 0);
+	view.setUint32(32, seats, LITTLE_ENDIAN);
 	return new Uint8Array(view.buffer);
 }
 
@@ -76,6 +83,44 @@ export function ownerBytes({ edge, ifindex, mac, limits }: OwnerValues): Uint8Ar
 	view.setUint32(0, ifindex, LITTLE_ENDIAN);
 	putMac(view, 4, mac);
 	view.setUint16(10, flagged(edge, limits), LITTLE_ENDIAN);
+	return new Uint8Array(view.buffer);
+}
+
+/** Slaves of a port that the programs copy frames to. */
+export const SEATS_MAX = 1024;
+
+export interface SeatValues {
+	ifindex: number;
+	edge: number;
+	/** Whether what it gets is limited. */
+	limited: boolean;
+	/** How many IPv4 addresses it has. */
+	ipv4: number;
+	/** Every group of the family, whatever it has asked for. */
+	allIpv4: boolean;
+	allIpv6: boolean;
+	/** Whether it has asked for all that it wants, link-local groups included. */
+	exact: boolean;
+}
+
+export function seatBytes(seat: SeatValues): Uint8Array {
+	const { ifindex, edge, limited, ipv4, allIpv4, allIpv6, exact } = seat;
+	const view = new DataView(new ArrayBuffer(mapShapes.seats.value));
+	view.setUint32(0, ifindex, LITTLE_ENDIAN);
+	view.setUint16(4, edge | (limited ? LIMITED_RX : 0), LITTLE_ENDIAN);
+	const flags = [true, ipv4 > 0, allIpv4, allIpv6, !exact];
+	view.setUint8(
+		6,
+		flags.reduce((bits, flag, index) => bits | (Number(flag) << index), 0),
+	);
+	return new Uint8Array(view.buffer);
+}
+
+/** @param high the first two bytes of the group's MAC. @param low the other four. */
+export function listenerBytes(high: number, low: number, edge: number): Uint8Array {
+	const view = new DataView(new ArrayBuffer(mapShapes.listeners.key));
+	writeMac(view, 0, high, low);
+	view.setUint16(6, edge, LITTLE_ENDIAN);
 	return new Uint8Array(view.buffer);
 }
 

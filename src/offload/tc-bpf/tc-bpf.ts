@@ -21,6 +21,7 @@ import type {
 	OffloadCounters,
 	OffloadedPort,
 	PortPolicy,
+	SlaveGroups,
 	SlavePolicy,
 	XmitOffload,
 } from '../offload.js';
@@ -38,6 +39,7 @@ import {
 } from './layout.js';
 import { Pins } from './pins.js';
 import { removeRoute, setNeighbour, setRoute } from './routes.js';
+import { Seats } from './seats.js';
 
 export interface TcBpfOptions {
 	/** Attach in this way or not at all; absent: the better one that works. */
@@ -84,10 +86,12 @@ class TcBpfPort implements OffloadedPort {
 	readonly #addresses = new Map<string, number>();
 	/** ifindexes of the slaves. */
 	readonly #devices = new Set<number>();
+	readonly #seats: Seats;
 	#policy: PortPolicy | undefined;
 
 	constructor({ mode, stateDir, master, ensureClsact }: OffloadContext, { attach }: TcBpfOptions) {
 		this.#object = loadBest({ mode });
+		this.#seats = new Seats(this.#object.maps);
 		this.#pins = openPins(stateDir, master);
 		this.#attachments = new Attachments({ master, pins: this.#pins, kind: attach, ensureClsact });
 	}
@@ -129,6 +133,7 @@ class TcBpfPort implements OffloadedPort {
 		const before = known ? maps.limits.get(indexBytes(edge)) : undefined;
 		maps.limits.set(indexBytes(edge), limitsBytes(limits, before));
 		maps.senders.set(indexBytes(ifindex), senderBytes({ edge, mac, learns: learn, limits }));
+		this.#seats.set(edge, ifindex, limits.rx !== undefined);
 		if (known) {
 			for (const [address, owner] of this.#addresses) if (owner === edge) this.addAddress(address, edge);
 			return;
@@ -144,6 +149,7 @@ class TcBpfPort implements OffloadedPort {
 		maps.senders.delete(indexBytes(ifindex));
 		this.#attachments.detach(ifindex, 'from_slave', exists);
 		maps.dropped.delete(indexBytes(edge));
+		this.#seats.remove(edge);
 		this.#parties.delete(edge);
 		this.#devices.delete(ifindex);
 		this.#writePort();
@@ -153,14 +159,21 @@ class TcBpfPort implements OffloadedPort {
 		const party = this.#parties.get(edge);
 		if (!party) return;
 		const { map, key } = addressBytes(address);
+		this.#seats.own(address, this.#addresses.get(address), edge);
 		this.#addresses.set(address, edge);
 		this.#object.maps[map].set(key, ownerBytes({ edge, ...party }));
 	}
 
 	removeAddress(address: string): void {
 		const { map, key } = addressBytes(address);
+		this.#seats.own(address, this.#addresses.get(address), undefined);
 		this.#addresses.delete(address);
 		this.#object.maps[map].delete(key);
+	}
+
+	setGroups(edge: number, groups: SlaveGroups): void {
+		this.#seats.setGroups(edge, groups);
+		this.#writePort();
 	}
 
 	setRoutes(add: readonly { prefix: string; hop: Way }[], remove: readonly string[]): void {
@@ -183,7 +196,7 @@ class TcBpfPort implements OffloadedPort {
 	counters(edge: number): OffloadCounters {
 		const { maps } = this.#object;
 		const none = { packets: 0, bytes: 0 };
-		const counters: OffloadCounters = { drops: {}, in: none, out: none, rxLimited: 0 };
+		const counters: OffloadCounters = { drops: {}, in: none, out: none, rxLimited: 0, notTried: 0 };
 		const drops = maps.dropped.get(indexBytes(edge));
 		if (drops) {
 			sumCounters(drops, mapShapes.dropped.value).forEach((count, index) => {
@@ -194,6 +207,7 @@ class TcBpfPort implements OffloadedPort {
 		counters.in = traffic(maps.entered.get(indexBytes(edge)));
 		const limits = maps.limits.get(indexBytes(edge));
 		if (limits) counters.rxLimited = refusedOf(limits);
+		counters.notTried = this.#seats.notTried(edge);
 		if (edge === EDGE_WIRE) counters.out = traffic(maps.sent.get(indexBytes(0)));
 		return counters;
 	}
@@ -211,7 +225,7 @@ class TcBpfPort implements OffloadedPort {
 		const slaves = this.#devices.size;
 		this.#object.maps.port.set(
 			indexBytes(0),
-			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac, nominated }),
+			portBytes({ master: ifindex, host, punt, mtu, flag, slaves, mac, nominated, seats: this.#seats.count }),
 		);
 	}
 

@@ -15,7 +15,7 @@ import { requireLink } from '../../../src/sys/netlink/link.js';
 import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
 import { FrameEnd, openGuest, type Received, within } from '../../helpers/tap-guest.js';
-import { broadcastMac, ethernet, ipv4, udp } from '../datapath/frames.js';
+import { ethernet, ipv4, udp } from '../datapath/frames.js';
 import { Pulse, serveEcho } from './pulse.js';
 import { Truth } from './truth.js';
 
@@ -134,7 +134,8 @@ export class Place {
 			from.end.send(ethernet(to, from.mac, 0x0800, packet));
 			return ({ frame }) => frame.subarray(42, 42 + text.length).equals(text);
 		};
-		const broadcast = mark(broadcastMac, '255.255.255.255');
+		// Its MAC only the slow path puts right.
+		const broadcast = mark(lanMembers.laptop.mac, '255.255.255.255');
 		heard.wire.push(...this.ears.wire.receiveUntil(broadcast));
 		heard.victim.push(...this.ears.victim.receiveUntil(broadcast));
 		heard.host.push(...this.ears.host.receiveUntil(broadcast));

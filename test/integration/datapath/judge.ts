@@ -162,7 +162,8 @@ export class JudgedPort {
 	}
 
 	/**
-	 * Sends markers behind the frame, on the path of the batch and on the slow one, and waits for them. Delivery
+	 * Sends markers behind the frame, on the path of the batch and on the slow one, and waits for them. What is IGMP goes
+	 * the slow way also with an offload. Delivery
 	 * to a TAP ends within the sender's system call, so whatever they follow has arrived then.
 	 * @returns their payloads.
 	 */
@@ -174,10 +175,10 @@ export class JudgedPort {
 		if (from === 'wire') {
 			end.send(
 				ethernet(
-					'33:33:00:00:00:01',
+					'01:00:5e:00:00:01',
 					gateway.mac,
-					0x86dd,
-					ipv6({ source: gateway.ipv6, destination: 'ff02::1' }, udp(9, 9, slow)),
+					0x0800,
+					ipv4({ source: gateway.ipv4, destination: '224.0.0.1', protocol: 2 }, slow),
 				),
 			);
 			end.send(
@@ -194,10 +195,10 @@ export class JudgedPort {
 		if (from === 'host') {
 			end.send(
 				ethernet(
-					'33:33:00:00:00:01',
+					'01:00:5e:00:00:01',
 					MASTER,
-					0x86dd,
-					ipv6({ source: host.ipv6, destination: 'ff02::1' }, udp(9, 9, slow)),
+					0x0800,
+					ipv4({ source: host.ipv4, destination: '224.0.0.1', protocol: 2 }, slow),
 				),
 			);
 			end.send(

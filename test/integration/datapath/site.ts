@@ -12,7 +12,7 @@ import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
 import { isSpeech } from '../../helpers/speech.js';
 import { FrameEnd, openGuest, type Received, type TapGuestOptions, within } from '../../helpers/tap-guest.js';
-import { broadcastMac, ethernet, ipv4, udp } from './frames.js';
+import { ethernet, ipv4, udp } from './frames.js';
 
 export const host = { mac: '02:1a:00:00:00:02', ipv4: '192.0.2.2', ipv6: '2001:db8:1::2' } as const;
 /** Somebody on the wire, played by the test. */
@@ -138,7 +138,7 @@ export class Site {
 
 	/**
 	 * Everything that `at` gets until a frame sent now, from the same sender, has arrived there: what went before
-	 * and has not arrived by then doesn't arrive. A broadcast marker takes the slow path, a unicast one the fast.
+	 * and has not arrived by then doesn't arrive. One to everybody takes the slow path, a unicast one the fast.
 	 */
 	arrivals(
 		sender: Pick<Guest, 'mac' | 'ipv4'> & { end: FrameEnd },
@@ -154,8 +154,8 @@ export class Site {
 		return frames.slice(0, -1);
 	}
 
-	/** Waits for the slow path too: a broadcast behind all else. */
-	everybody = { mac: broadcastMac, ipv4: '255.255.255.255' } as const;
+	/** Waits for the slow path too: a broadcast behind all else, whose MAC only the slow path puts right. */
+	everybody = { mac: far.mac, ipv4: '255.255.255.255' } as const;
 
 	async close(): Promise<void> {
 		for (const end of this.#guests) end.close();

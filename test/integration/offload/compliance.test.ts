@@ -42,6 +42,7 @@ const outlaws: Record<string, (port: OffloadedPort) => Partial<OffloadedPort>> =
 			in: { packets: 0, bytes: 0 },
 			out: { packets: 0, bytes: 0 },
 			rxLimited: 0,
+			notTried: 0,
 		}),
 	}),
 };

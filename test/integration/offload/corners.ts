@@ -7,6 +7,8 @@ import {
 	arpProbe,
 	arpReply,
 	arpRequest,
+	multicast4,
+	multicast6,
 	packet4,
 	packet6,
 	solicit,
@@ -49,6 +51,8 @@ const ETHERNET = 14;
 const nobody = { ...gateway, ipv4: '0.0.0.0' };
 
 export const corners: readonly Corner[] = [
+	{ name: 'to a group of nobody', from: 'host', empty: true, frame: multicast4(host, '239.1.2.3') },
+	{ name: 'DHCPv6 to all servers', from: 'host', frame: multicast6(host, 'ff02::1:2', {}, udp(546, 547)) },
 	{ name: 'a question about nobody', from: 'wire', frame: question(gateway, '0.0.0.0') },
 	{
 		name: 'an answer from nobody to everybody',

@@ -8,23 +8,29 @@ import test from 'ava';
 import fc from 'fast-check';
 import { forward } from '../../../src/datapath/forward/forward.js';
 import type { EdgeLimits } from '../../../src/datapath/limits.js';
+import type { Report } from '../../../src/datapath/messages.js';
+import type { DryCommand } from '../../../src/datapath/trace/dry-port.js';
 import {
 	EDGE_HOST,
+	EDGE_SLAVES,
 	EDGE_WIRE,
 	EDGES_MAX,
 	IGNORE,
 	SLOW_ANSWER,
+	SLOW_FANOUT,
 	verdictName,
 } from '../../../src/datapath/verdict.js';
 import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
-import { arpRequest, dhcpDiscover, packet4, packet6 } from '../../cases/traffic.js';
+import { arpRequest, dhcpDiscover, multicast4, multicast6, packet4, packet6 } from '../../cases/traffic.js';
 import { coverPrograms } from '../../helpers/covered-programs.js';
 import { hex, readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
 import {
 	ANSWERED,
+	FANOUT,
 	isForwarded,
+	type KernelOutcome,
 	KernelPort,
 	kernelVerdictName,
 	PUNT,
@@ -32,7 +38,7 @@ import {
 } from '../../helpers/kernel-port.js';
 import { PurePort, type Topology } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
-import { gateway, host, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
+import { BROADCAST, gateway, host, MASTER, slaves, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { routedScenes, type Scene, scenes } from '../../properties/random-port.js';
 import { complaintsAttached } from './attached.js';
 import { corners } from './corners.js';
@@ -109,6 +115,7 @@ for (const [form, kernel] of Object.entries(forms)) {
 			t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
 			t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
 			t.true(needless < frames / 30);
+			if (runs === RUNS) t.true(decided.has('copies'));
 		});
 }
 
@@ -143,6 +150,10 @@ for (const [form, kernel] of Object.entries(counting)) {
 		] as const) {
 			t.deepEqual(verdictName(kernel.receive(ingress, frame).verdict), 'drop: too-big');
 		}
+		// Each receiver's device decides for itself, so it takes the forwarder to count.
+		t.is(kernel.receive(vm1.edge, packet4(vm1, gateway, { destination: BROADCAST })).verdict, PUNT);
+		const fromWire = packet4(gateway, vm1, { destination: BROADCAST });
+		t.is(kernel.receive(EDGE_WIRE, fromWire).verdict, PUNT_COPY);
 		// Where routes have MTUs of their own, the least counts.
 		kernel.configure(standardTopology('bridge', true, 'l3'), state);
 		const narrow = { ...gateway, ipv4: '100.64.1.9', ipv6: '2001:db8:2:1::9' };
@@ -150,6 +161,37 @@ for (const [form, kernel] of Object.entries(counting)) {
 			t.is(kernel.receive(vm1.edge, frame).verdict, PUNT);
 		}
 		kernel.mtu = 65535;
+	});
+
+	test.serial(`copies for who has asked, and for nobody else, ${form}`, t => {
+		const judge = new Judge(standardTopology(), kernel);
+		const inet6 = { names: ['ff05::fb'], lows: [0xfb] };
+		judge.command({ kind: 'groups', edge: vm1.edge, inet: 'all', inet6 });
+		const exact = { all: false, macs: ['01:00:5e:01:02:03', '33:33:00:00:00:fb'] };
+		judge.command({ kind: 'rx-filter', edge: vm2.edge, filter: exact });
+		const wrong: string[] = [];
+		for (const [ingress, station] of [
+			[EDGE_WIRE, gateway],
+			[EDGE_HOST, { ...host, mac: MASTER }],
+			[vm1.edge, vm1],
+			[vm2.edge, vm2],
+		] as const) {
+			const frames = [
+				...['239.1.2.3', '239.9.9.9', '224.0.0.251'].map(group => multicast4(station, group)),
+				...['ff05::fb', 'ff05::99', 'ff02::1', 'ff02::1:ff00:11'].map(group => multicast6(station, group)),
+				packet4(station, vm1, { destination: BROADCAST }),
+			];
+			for (const frame of frames) {
+				const complaint = judge.complaint(ingress, frame);
+				if (complaint !== undefined) wrong.push(complaint);
+				t.is(judge.said, 'copies', readable(frame));
+			}
+		}
+		const nothing = { all: false, macs: [] };
+		for (const { edge } of slaves) judge.command({ kind: 'rx-filter', edge, filter: nothing });
+		t.is(judge.complaint(EDGE_WIRE, multicast6(gateway, 'ff02::1')), undefined);
+		judge.close();
+		t.deepEqual(wrong, []);
 	});
 
 	test.serial(`limits, ${form}`, t => {
@@ -172,6 +214,11 @@ for (const [form, kernel] of Object.entries(counting)) {
 		t.is(last(vm1.edge, { rx: bytes }, vm1.edge, arpRequest(vm1, host.ipv4)), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, vm1.edge, toNeighbour), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, EDGE_WIRE, fromWire), 'drop: limit-rx');
+		const toAll = packet4(vm1, gateway, { destination: BROADCAST });
+		last(vm2.edge, { rx: bytes }, vm1.edge, toAll);
+		t.is(kernel.verdict, FANOUT);
+		const { copies } = kernel.receive(vm1.edge, toAll);
+		t.true(copies.includes(EDGE_HOST) && !copies.includes(vm2.edge));
 	});
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
@@ -229,6 +276,7 @@ class Judge {
 		// As the programs are told: what fits is for real devices to show.
 		this.#pure.command({ kind: 'change', change: { kind: 'mtu', mtu: 65535 } });
 		kernel.configure(topology, this.#pure.state);
+		this.#follow(0);
 	}
 
 	/** @returns what is wrong about the programs' decision, or undefined. */
@@ -243,13 +291,37 @@ class Judge {
 				: kernelVerdictName(seen.verdict);
 		this.needless = isForwarded(verdict) && (seen.verdict === PUNT || seen.verdict === PUNT_COPY);
 		const wrong = this.#compare(verdict, memory.subarray(16), ingress, bytes, seen);
+		// What guests say of their groups, both must know before the next frame.
+		if (verdict === SLOW_FANOUT && ingress >= EDGE_SLAVES && seen.verdict === PUNT) this.tell(ingress, bytes);
 		return wrong === undefined
 			? undefined
 			: `${wrong}\n${readable(bytes)}from edge ${ingress}; forwarder: ${verdictName(verdict)}, kernel: ${this.said}`;
 	}
 
+	/** The slow path takes a frame, and what it hears of groups the programs are told. @returns what else it said. */
+	tell(ingress: number, bytes: Uint8Array): Report[] {
+		const before = this.#pure.reports.length;
+		this.#pure.receive(ingress, bytes);
+		return this.#follow(before);
+	}
+
+	/** Asks the slow path as control does; the programs follow. */
+	command(command: DryCommand): void {
+		const before = this.#pure.reports.length;
+		this.#pure.command(command);
+		this.#follow(before);
+	}
+
 	close(): void {
 		this.#pure.close();
+	}
+
+	#follow(before: number): Report[] {
+		this.#pure.now += 50;
+		this.#pure.tick();
+		const news = this.#pure.reports.slice(before);
+		for (const report of news) if (report.kind === 'groups') this.#kernel.setGroups(report.edge, report);
+		return news;
 	}
 
 	#compare(
@@ -272,6 +344,10 @@ class Judge {
 				? undefined
 				: `another answer:\n${readable(seen.frame)}not\n${readable(answer!.frame)}`;
 		}
+		if (seen.verdict === FANOUT) {
+			if (verdict !== SLOW_FANOUT) return 'copied';
+			return this.#compareCopies(ingress, bytes, seen);
+		}
 		if (seen.verdict !== verdict) return 'another verdict';
 		if (verdict === IGNORE) return unchanged && seen.result === NEXT ? undefined : 'not left alone';
 		if (verdict < 0) return seen.result === SHOT ? undefined : 'not dropped';
@@ -279,6 +355,24 @@ class Judge {
 		return hex(seen.frame) === hex(became)
 			? undefined
 			: `other bytes:\n${readable(seen.frame)}not\n${readable(became)}`;
+	}
+
+	/** The programs have made copies: as many, for the same, of the same bytes, and nobody has missed anything. */
+	#compareCopies(ingress: number, bytes: Uint8Array, seen: KernelOutcome): string | undefined {
+		const before = this.#pure.reports.length;
+		const { out } = this.#pure.receive(ingress, bytes);
+		if (this.#follow(before).length > 0) return 'the slow path would have learned from it';
+		const here = out.filter(({ edge }) => edge !== EDGE_WIRE);
+		if (here.some(({ frame }) => hex(frame) !== hex(bytes))) return 'copies that had to be changed';
+		const wanted = here.map(({ edge }) => edge).join();
+		if (seen.copies.sort((a, b) => a - b).join() !== wanted)
+			return `copies for ${seen.copies}, not ${wanted}`;
+		const wire = out.find(({ edge }) => edge === EDGE_WIRE);
+		const result = ingress >= EDGE_SLAVES ? REDIRECT : ingress === EDGE_WIRE ? NEXT : SHOT;
+		if (seen.result !== result) return `then ${seen.result}`;
+		return hex(seen.frame) === hex(wire?.frame ?? bytes)
+			? undefined
+			: `other bytes:\n${readable(seen.frame)}`;
 	}
 }
 

@@ -62,7 +62,7 @@ const kinds = {
 	},
 	'to everybody': {
 		from: vm1.edge,
-		costs: ['slow'],
+		costs: ['slow', 'a copy for the neighbour'],
 		frame: (length: number) =>
 			ethernet(toEverybody, ipv4({ source: vm1.ipv4, destination: '255.255.255.255' }, datagram(length))),
 	},
@@ -274,6 +274,8 @@ class Twin {
 		const price = costs.includes('slow') ? 1 : costs.includes('slow, as DHCP') ? DHCP_PRICE : 0;
 		const { burst = 0 } = this.#buckets.get(`slow ${from}`) ?? {};
 		if (price > 0 && !this.#take(`slow ${from}`, Math.min(price, burst))) return 'slow-budget';
+		// Who has too little for a copy gets none, and it is nobody's drop.
+		if (costs.includes('a copy for the neighbour')) this.#take(`rx ${vm2.edge}`, length);
 		const receiver = rx === 'rx of its own' ? vm1.edge : vm2.edge;
 		return rx && !this.#take(`rx ${receiver}`, length) ? 'limit-rx' : 'passes';
 	}

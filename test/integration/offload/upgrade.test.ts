@@ -101,6 +101,7 @@ class OtherVersion {
 			slaves: slaves.length,
 			mac,
 			nominated: false,
+			seats: 0,
 		} as const;
 		this.#set('port', indexBytes(0), portBytes(port));
 		this.#party(EDGE_HOST, edge, mac, [host.ipv4, host.ipv6]);

@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { DHCP_PRICE } from '../../../src/datapath/limits.js';
 import { dropReasons } from '../../../src/datapath/verdict.js';
-import { mapShapes, ownerBytes, portBytes, senderBytes } from '../../../src/offload/tc-bpf/layout.js';
+import {
+	listenerBytes,
+	mapShapes,
+	ownerBytes,
+	portBytes,
+	seatBytes,
+	senderBytes,
+} from '../../../src/offload/tc-bpf/layout.js';
 
 const folder = fileURLToPath(new URL('../../../../bpf/', import.meta.url));
 const header = readFileSync(join(folder, 'port.h'), 'utf8');
@@ -29,6 +36,8 @@ test('C structures have the sizes that maps are made with', t => {
 		dropped: 'drops',
 		entered: 'traffic',
 		sent: 'traffic',
+		seats: 'seat',
+		held: 'held',
 		routes4: 'hop',
 		routes6: 'hop',
 		neighbours: 'neighbour',
@@ -74,6 +83,13 @@ test('values lie as C reads them', t => {
 		slaves: 5,
 		mac,
 		nominated: true,
+		seats: 6,
 	} as const;
-	t.is(hex(portBytes(port)), `010000000200000003000000040000000200000005000000${'525400000011'}0100`);
+	t.is(
+		hex(portBytes(port)),
+		`010000000200000003000000040000000200000005000000${'525400000011'}0100${'06000000'}`,
+	);
+	const wishes = { ipv4: 2, allIpv4: false, allIpv6: true, exact: true };
+	t.is(hex(seatBytes({ edge: 2, ifindex: 7, limited: true, ...wishes })), '0700000002400b00');
+	t.is(hex(listenerBytes(0x3333, 0xfb, 2)), '3333000000fb0200');
 });
