@@ -84,7 +84,7 @@ INLINE bool copy_to_slaves(struct __sk_buff *skb, const struct port *port, __u32
 	bool unreported = ipv6 ? is_for_all_nodes(it.group) : is_link_local_group(ip->destination);
 	if ((__u16)it.group.head == 0xffff) it.suffices = PRESENT;
 	else if (unreported) it.suffices |= VAGUE;
-	if (loops()) bpf_loop(port->seats, copy_to_seat, &it, 0);
+	bpf_loop(port->seats, copy_to_seat, &it, 0);
 	return it.wanted;
 }
 

@@ -103,7 +103,7 @@ INLINE int conclude(struct context *it, int verdict)
 		return bpf_redirect(it->port->punt, BPF_F_INGRESS);
 	}
 	count_in(it);
-	if (verdict == FANOUT) verdict = fan_out(it, edge);
+	if (!it->probes && verdict == FANOUT) verdict = fan_out(it, edge);
 	/* All who want it have it. */
 	if (verdict == FANOUT) return SHOT;
 	if (verdict < 0) {
@@ -159,7 +159,7 @@ INLINE int slave(struct __sk_buff *skb, bool probes)
 
 SEC("tc") int from_slave(struct __sk_buff *skb) { return slave(skb, false); }
 
-/* For kernels before 6.2. */
+/* This one, and the others of its kind, for kernels before 6.2: what those can't load must not be in any of them. */
 SEC("tc") int from_slave_probing(struct __sk_buff *skb) { return slave(skb, true); }
 
 INLINE int host_verdict(struct context *it)
@@ -173,22 +173,26 @@ INLINE int host_verdict(struct context *it)
 	return type == ETH_IPV6 ? host_ipv6(it) : -ETHERTYPE;
 }
 
-SEC("tc") int from_host(struct __sk_buff *skb)
+INLINE int host(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	if (!port) return SHOT;
-	struct context it = { .skb = skb, .port = port };
+	struct context it = { .skb = skb, .port = port, .probes = probes };
 	return conclude(&it, host_verdict(&it));
 }
 
-SEC("tc") int from_wire(struct __sk_buff *skb)
+SEC("tc") int from_host(struct __sk_buff *skb) { return host(skb, false); }
+
+SEC("tc") int from_host_probing(struct __sk_buff *skb) { return host(skb, true); }
+
+INLINE int wire(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	/* What the forwarder itself gives to the host's stack as if it came from here has been everywhere already. */
 	if (!port || tag_of(skb) || skb->mark == FRAME_MARK) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
-	struct context it = { .skb = skb, .port = port };
+	struct context it = { .skb = skb, .port = port, .probes = probes };
 	__u16 type = ((struct ethernet *)frame)->type;
 	int verdict = IGNORE;
 	if (type == ETH_IPV4) verdict = wire_ipv4(&it);
@@ -199,7 +203,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	verdict = limit_receipt(&it, verdict);
 	if (observed) tell(verdict, it.ifindex);
 	if (verdict == IGNORE) return NEXT;
-	if (verdict == FANOUT) {
+	if (!probes && verdict == FANOUT) {
 		if (copy_to_slaves(skb, port, EDGE_WIRE)) count_in(&it);
 		return NEXT;
 	}
@@ -216,3 +220,7 @@ SEC("tc") int from_wire(struct __sk_buff *skb)
 	if (verdict == ANSWERED) count_out(skb);
 	return bpf_redirect(it.ifindex, 0);
 }
+
+SEC("tc") int from_wire(struct __sk_buff *skb) { return wire(skb, false); }
+
+SEC("tc") int from_wire_probing(struct __sk_buff *skb) { return wire(skb, true); }

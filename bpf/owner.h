@@ -68,17 +68,14 @@ INLINE bool is_reflected(struct context *it)
 	return frame + ETH_HEADER > end(it->skb) || same(mac_at(frame + 6), master_mac(it->port));
 }
 
-/* Whether this kernel can go through a port's seats (Linux 5.17): a constant when the program is loaded. */
-INLINE bool loops(void) { return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop); }
-
 /*
  * Whether copies can be made here of what is for a group: the forwarder has nothing to learn from it, and need not
- * restore its MAC.
+ * restore its MAC. To go through a port's seats takes a kernel that is newer than those that have to be probed.
  */
 INLINE bool can_copy(struct context *it, bool data)
 {
 	void *frame = begin(it->skb);
-	return loops() && data && frame + ETH_HEADER <= end(it->skb) && to_group(frame) && it->port->seats;
+	return !it->probes && data && frame + ETH_HEADER <= end(it->skb) && to_group(frame) && it->port->seats;
 }
 
 /* wireToGroup, as far as it can be seen here: in l3 and l3s groups are for who is nominated. */

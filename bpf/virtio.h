@@ -21,7 +21,7 @@ struct context {
 	bool dhcp;
 	/* Somebody will write a checksum into it, and where is the forwarder's to find out. */
 	bool unsure;
-	/* A constant of the program: how it reads what the context hides. */
+	/* A constant of the program: it is for kernels before 6.2, and so has to probe what the context hides. */
 	bool probes;
 	/* In l3: the neighbour that the frame goes to; family 0 where it goes to a device. */
 	struct bpf_redir_neigh next;

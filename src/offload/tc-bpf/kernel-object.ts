@@ -5,14 +5,14 @@ import { type BpfMap, perCpuBytes } from '../../sys/bpf/map.js';
 import { BpfObject } from '../../sys/bpf/object.js';
 import { type MapName, mapShapes } from './layout.js';
 
-export type ProgramName = 'from_slave' | 'from_wire' | 'from_host';
+export type ProgramName = (typeof programNames)[number];
 
 export interface KernelObjectOptions {
 	/** Whose rules the programs have; `l2` where none is given. */
 	mode?: ModeName;
 	/** Tell each decision in the map `decided`, and carry out nothing that leaves the frame: for the tests. */
 	observed?: boolean;
-	/** Do without what Linux has from 6.2 on: slower. */
+	/** Do without what Linux has from 6.2 on: slower, and no copies are made. */
 	probing?: boolean;
 	/** Another build of the same programs: for the tests. */
 	path?: string;
@@ -25,18 +25,15 @@ export class KernelObject {
 
 	/** Loads the programs. @throws IpvtapError, SysError. */
 	constructor(options: KernelObjectOptions = {}) {
-		const slave = options.probing ? PROBING : CASTING;
-		this.object = load(options, slave);
+		this.object = load(options);
 		try {
 			this.maps = Object.fromEntries(mapNames.map(name => [name, this.#map(name)])) as Record<
 				MapName,
 				BpfMap
 			>;
-			this.programs = {
-				from_slave: this.object.program(slave),
-				from_wire: this.object.program('from_wire'),
-				from_host: this.object.program('from_host'),
-			};
+			this.programs = Object.fromEntries(
+				programNames.map(name => [name, this.object.program(formOf(name, options.probing))]),
+			) as Record<ProgramName, number>;
 		} catch (error) {
 			this.object.close();
 			throw error;
@@ -53,11 +50,10 @@ export class KernelObject {
 	}
 }
 
-function load(options: KernelObjectOptions, slave: string): BpfObject {
-	const { mode = 'l2', observed = false, path = objectPath } = options;
+function load({ mode = 'l2', observed = false, probing, path = objectPath }: KernelObjectOptions): BpfObject {
 	const object = new BpfObject(path);
 	try {
-		object.leaveOut(slave === CASTING ? PROBING : CASTING);
+		for (const name of programNames) object.leaveOut(formOf(name, !probing));
 		if (observed) object.setConstant(OBSERVED, 1);
 		object.setConstant(MODE, modeNumbers[mode]);
 		object.load();
@@ -75,6 +71,9 @@ const objectPath = fileURLToPath(new URL('../../../../bpf/ipvtap.bpf.o', import.
 /** Where `observed` and `mode` lie in the section of constants. */
 const OBSERVED = 0;
 const MODE = 4;
-/** Two forms of the slaves' program: one reads the kernel's structures, one has them copied. */
-const CASTING = 'from_slave';
-const PROBING = 'from_slave_probing';
+const programNames = ['from_slave', 'from_wire', 'from_host'] as const;
+
+/** Two forms of each program: one for what Linux has from 6.2 on. */
+function formOf(name: ProgramName, probing = false): string {
+	return probing ? `${name}_probing` : name;
+}

@@ -115,7 +115,7 @@ for (const [form, kernel] of Object.entries(forms)) {
 			t.log(`${frames} frames, ${needless} left to the forwarder though it forwards them`);
 			t.log([...decided].map(([name, count]) => `${name} ${count}`).join(', '));
 			t.true(needless < frames / 30);
-			if (runs === RUNS) t.true(decided.has('copies'));
+			if (runs === RUNS) t.is(decided.has('copies'), copies(form));
 		});
 }
 
@@ -184,7 +184,7 @@ for (const [form, kernel] of Object.entries(counting)) {
 			for (const frame of frames) {
 				const complaint = judge.complaint(ingress, frame);
 				if (complaint !== undefined) wrong.push(complaint);
-				t.is(judge.said, 'copies', readable(frame));
+				if (copies(form)) t.is(judge.said, 'copies', readable(frame));
 			}
 		}
 		const nothing = { all: false, macs: [] };
@@ -215,10 +215,11 @@ for (const [form, kernel] of Object.entries(counting)) {
 		t.is(last(vm2.edge, { rx: bytes }, vm1.edge, toNeighbour), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, EDGE_WIRE, fromWire), 'drop: limit-rx');
 		const toAll = packet4(vm1, gateway, { destination: BROADCAST });
+		if (!copies(form)) return;
 		last(vm2.edge, { rx: bytes }, vm1.edge, toAll);
 		t.is(kernel.verdict, FANOUT);
-		const { copies } = kernel.receive(vm1.edge, toAll);
-		t.true(copies.includes(EDGE_HOST) && !copies.includes(vm2.edge));
+		const seen = kernel.receive(vm1.edge, toAll);
+		t.true(seen.copies.includes(EDGE_HOST) && !seen.copies.includes(vm2.edge));
 	});
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
@@ -384,6 +385,11 @@ function runnable(frame: Uint8Array): boolean {
 	const type = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
 	const least = type === 0x0800 ? 34 : type === 0x86dd ? 54 : 15;
 	return frame.length >= least && frame.length < 3400;
+}
+
+/** The form for older kernels makes none. */
+function copies(form: string): boolean {
+	return form.startsWith('casting');
 }
 
 function isOlderThan(major: number, minor: number): boolean {

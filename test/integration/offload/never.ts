@@ -29,8 +29,6 @@ const MEMORY = 'only where the kernel has no memory';
 const OBSERVED = 'the programs are observed here; unobserved in judge.test.ts and survival.test.ts';
 const WHOLE = 'from the wire nothing goes to the forwarder alone, and what is delivered has an edge';
 
-const LOOPS = 'a kernel before 5.17 leaves copies to the forwarder';
-
 const REFUSED =
 	'newer kernels take such a header from nobody (virtio_net_hdr_to_skb checks csum_offset); older ones do';
 
@@ -47,7 +45,6 @@ const reasons: readonly Reason[] = [
 	{ text: /^owner == 0$/, met: true, why: VERIFIER },
 	{ text: /^!(traffic|decision|port|seat|hold)$/, met: true, why: THERE },
 	{ text: /^copies$/, met: false, why: THERE },
-	{ text: /^loops\(\)$/, met: false, why: LOOPS },
 	{ text: /^frame \+ ETH_HEADER <= end\(it->skb\)$/, met: false, why: VERIFIER },
 	{ text: /^hold->until > it->now$/, met: true, why: OBSERVED },
 	{ text: /^copy_to\(/, met: true, why: OBSERVED },

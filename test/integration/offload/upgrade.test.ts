@@ -82,7 +82,7 @@ class OtherVersion {
 		writeFileSync(header, changed);
 		execFileSync(join(folder, 'build.sh'), { stdio: ['ignore', 'ignore', 'inherit'] });
 		this.#object = new BpfObject(join(folder, 'ipvtap.bpf.o'));
-		this.#object.leaveOut('from_slave_probing');
+		for (const name of ['from_slave', 'from_wire', 'from_host']) this.#object.leaveOut(`${name}_probing`);
 		this.#object.load();
 	}
 
