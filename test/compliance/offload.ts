@@ -23,7 +23,17 @@ import { dhcpDiscover, multicast4, packet4 } from '../cases/traffic.js';
 import { hex, readable } from '../helpers/describe.js';
 import { arp, ethernet, ipv4, ipv6, udp } from '../helpers/frames.js';
 import { PurePort } from '../helpers/pure-port.js';
-import { BROADCAST, gateway, MASTER, server, slaves, standardRoutes, vm1, vm2, vm3 } from '../helpers/world.js';
+import {
+	BROADCAST,
+	gateway,
+	MASTER,
+	server,
+	slaves,
+	standardRoutes,
+	vm1,
+	vm2,
+	vm3,
+} from '../helpers/world.js';
 import { OffloadBench } from './offload-bench.js';
 
 export function comply(test: TestFn, name: string, makeHook: () => XmitOffload | Promise<XmitOffload>): void {
