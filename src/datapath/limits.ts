@@ -1,5 +1,5 @@
 /** What each edge may use of the port, as one thread counts it: a bucket of each kind for each edge. */
-import { BatchClock, type Bucket, TokenBuckets } from './token-buckets.js';
+import { BatchClock, type Bucket, type ReadClock, TokenBuckets } from './token-buckets.js';
 
 /** Limits of one edge; what is left out has none. */
 export interface EdgeLimits {
@@ -26,9 +26,8 @@ export class Limits {
 	readonly slow: TokenBuckets;
 	readonly learn: TokenBuckets;
 
-	/** @param now milliseconds that never go back. */
-	constructor(now: () => number) {
-		this.clock = new BatchClock(now);
+	constructor(read: ReadClock) {
+		this.clock = new BatchClock(read);
 		this.tx = new TokenBuckets(this.clock);
 		this.rx = new TokenBuckets(this.clock);
 		this.slow = new TokenBuckets(this.clock);

@@ -9,6 +9,7 @@ import { AddressTable } from './address-table.js';
 import { Limits } from './limits.js';
 import { NEIGHBOURS_MAX } from './routing/neighbours.js';
 import { Routing } from './routing/routing.js';
+import type { ReadClock } from './token-buckets.js';
 import { EDGE_HOST, EDGES_MAX } from './verdict.js';
 
 export const MODE_L2 = 0;
@@ -67,15 +68,17 @@ export class PortState {
 	readonly limits: Limits;
 
 	/**
-	 * @param now milliseconds that never go back, for limits.
+	 * @param read the clock, for limits.
 	 * @param used NEIGHBOURS_MAX bytes: set to 1 by who sends to that neighbour (see routing/neighbours.ts).
 	 */
 	constructor(
 		seed: number,
-		now: () => number = () => performance.now(),
+		read: ReadClock = into => {
+			into[0] = performance.now();
+		},
 		used: Uint8Array = new Uint8Array(NEIGHBOURS_MAX),
 	) {
-		this.limits = new Limits(now);
+		this.limits = new Limits(read);
 		this.routing = new Routing(seed, used);
 		this.ipv4 = new AddressTable(1, seed);
 		this.ipv6 = new AddressTable(4, seed);

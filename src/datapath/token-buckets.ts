@@ -20,14 +20,16 @@ export interface Bucket {
 	burst: number;
 }
 
+/** Writes milliseconds that never go back into the first place. */
+export type ReadClock = (into: Float64Array) => void;
+
 /** Time that stands still from one `expire` to the next, so that all frames of a batch share one look at the clock. */
 export class BatchClock {
-	readonly #read: () => number;
+	readonly #read: ReadClock;
 	readonly #now = new Float64Array(1);
 	#fresh = false;
 
-	/** @param read milliseconds that never go back. */
-	constructor(read: () => number) {
+	constructor(read: ReadClock) {
 		this.#read = read;
 	}
 
@@ -38,7 +40,7 @@ export class BatchClock {
 
 	now(): number {
 		if (!this.#fresh) {
-			this.#now[0] = this.#read();
+			this.#read(this.#now);
 			this.#fresh = true;
 		}
 		return this.#now[0] as number;

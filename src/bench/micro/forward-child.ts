@@ -11,7 +11,7 @@ import { Limits } from '../../datapath/limits.js';
 import type { PortState } from '../../datapath/port-state.js';
 import { BACKLOG_BYTES, BACKLOG_CONTROL_WORDS, Backlog, QUEUED } from '../../datapath/slowpath/backlog.js';
 import { EDGE_SLAVES } from '../../datapath/verdict.js';
-import { monotonicMs } from '../../sys/clock.js';
+import { readMonotonicMs } from '../../sys/clock.js';
 import { type Case, cases, portWith } from './cases.js';
 
 /** As many frames as fit the second-level cache with room to spare; a power of two. */
@@ -46,7 +46,7 @@ const counters = {
 	consumer: new Float64Array(COUNTERS_BYTES / 8),
 };
 let rubbish: { at: number; length: number; before: number; rubbish: undefined } | undefined;
-const limits = new Limits(monotonicMs);
+const limits = new Limits(readMonotonicMs);
 limits.set(EDGE_SLAVES, { tx: { rate: 1e9, burst: 1e6 }, slow: { rate: 1e7, burst: 1e4 } });
 // Everything first, in turns, so that the code is optimised for all kinds of frames and not for one.
 for (let round = 0; round < 20; round++) for (const one of prepared) loop(one, 20_000);

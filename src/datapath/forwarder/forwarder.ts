@@ -15,7 +15,7 @@
  * allocates, or waits for another thread.
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
-import { monotonicMs } from '../../sys/clock.js';
+import { monotonicMs, readMonotonicMs } from '../../sys/clock.js';
 import { clearEvent, closeFd, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
@@ -59,6 +59,11 @@ const BATCH = 64;
 const MASTER = 1;
 const EVENT = 2;
 
+/** Places of moments, ms: since when nothing has come (0: it has), and when the rings were last looked after. */
+const QUIET_SINCE = 0;
+const LOOKED = 1;
+const TIMES = 2;
+
 /** How often the rings' drop counters are read: with this many batches, and when nothing has come for so long. */
 const BREATHS_PER_LOOK = 4096;
 const LOOK_MS = 250;
@@ -84,14 +89,15 @@ export class Forwarder {
 	readonly #counters: Counters;
 	readonly #slowPathCounters: Counters;
 	readonly #doorbells: Int32Array;
+	/** Doubles that change here and not in variables or fields, where V8 would make an object of each. */
+	readonly #times = new Float64Array(TIMES);
 	#queued = false;
-	#looked = 0;
 	#stopped = false;
 
 	constructor(setup: ForwarderSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed, monotonicMs, new Uint8Array(shared.neighboursUsed));
+		this.#state = new PortState(shared.seed, readMonotonicMs, new Uint8Array(shared.neighboursUsed));
 		this.#interfaces = new AddressTable(1, shared.seed);
 		this.#slaves = { source: new RingReader(setup.slaves), fromMaster: false, taken: false, jammed: false };
 		this.#master = { source: new RingReader(setup.master), fromMaster: true, taken: false, jammed: false };
@@ -115,7 +121,7 @@ export class Forwarder {
 	/** Forwards until told to stop. */
 	run(): void {
 		const spin = this.#setup.spinMicroseconds / 1000;
-		let quietSince = 0;
+		const times = this.#times;
 		for (let breath = 1; !this.#stopped; breath++) {
 			if (Atomics.load(this.#doorbells, DOORBELL_FORWARDER) !== 0) {
 				this.#listen();
@@ -124,18 +130,18 @@ export class Forwarder {
 			if (breath % BREATHS_PER_LOOK === 0) this.#lookAfterRings();
 			const busy = this.#breathe(this.#slaves) + this.#breathe(this.#master);
 			if (busy > 0) {
-				quietSince = 0;
+				times[QUIET_SINCE] = 0;
 				continue;
 			}
 			// A reply to what was just sent is often microseconds away, and cheaper to look for than to sleep for.
 			const now = monotonicMs();
-			if (quietSince === 0) quietSince = now;
-			if (now - quietSince < spin) {
+			if (times[QUIET_SINCE] === 0) times[QUIET_SINCE] = now;
+			if (now - (times[QUIET_SINCE] as number) < spin) {
 				// The guest that is to answer may be waiting for this very processor.
 				yieldProcessor();
 				continue;
 			}
-			quietSince = 0;
+			times[QUIET_SINCE] = 0;
 			this.#sleep();
 		}
 		this.#close();
@@ -144,7 +150,7 @@ export class Forwarder {
 	#sleep(): void {
 		this.#poll.wait(LOOK_MS);
 		// By the clock: on a LAN that is never quite quiet, no wait ever ends by itself.
-		if (monotonicMs() - this.#looked >= LOOK_MS) this.#lookAfterRings();
+		if (monotonicMs() - (this.#times[LOOKED] as number) >= LOOK_MS) this.#lookAfterRings();
 		if (this.#poll.ready(EVENT)) clearEvent(this.#setup.shared.forwarderEvent);
 		// The master went down: without taking the error, `poll` would return at once for as long as it is.
 		if (this.#poll.failed(MASTER)) takeError(this.#master.source.fd);
@@ -180,7 +186,7 @@ export class Forwarder {
 
 	/** Counts what the kernel has dropped, and notices a ring that it drops everything for (see socket-reader.ts). */
 	#lookAfterRings(): void {
-		this.#looked = monotonicMs();
+		this.#times[LOOKED] = monotonicMs();
 		this.#lookAfter(this.#slaves, EDGE_HOST);
 		this.#lookAfter(this.#master, EDGE_WIRE);
 	}

@@ -3,7 +3,7 @@
  * until there is a frame, a command, or something due. What it decides is in slowpath.ts.
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { monotonicMs } from '../../sys/clock.js';
+import { readMonotonicMs } from '../../sys/clock.js';
 import { clearEvent, PollSet, signalEvent } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { applyChange } from '../apply-change.js';
@@ -40,7 +40,7 @@ export class SlowPathThread {
 	constructor(setup: SlowPathSetup) {
 		const { shared } = setup;
 		this.#setup = setup;
-		this.#state = new PortState(shared.seed, monotonicMs, new Uint8Array(shared.neighboursUsed));
+		this.#state = new PortState(shared.seed, readMonotonicMs, new Uint8Array(shared.neighboursUsed));
 		const bytes = viewOf(shared.backlogAddress, BACKLOG_BYTES);
 		this.#region = regionOf({ address: shared.backlogAddress, length: BACKLOG_BYTES, bytes });
 		this.#backlog = new Backlog(this.#region, new Int32Array(shared.backlogControl), shared.backlogFrames);

@@ -62,7 +62,9 @@ export class DryPort {
 	#sent: Sent[] = [];
 
 	constructor({ now, edges = EDGES_MAX, quota }: DryPortOptions) {
-		this.state = new PortState(0x1234567, now);
+		this.state = new PortState(0x1234567, into => {
+			into[0] = now();
+		});
 		this.counters = new Float64Array(STRIDE * edges);
 		this.#slowPath = new SlowPath({
 			state: this.state,
