@@ -26,10 +26,18 @@ export interface Outcome {
 	stderr: string;
 }
 
-/** Runs a compiled script with this Node in a fresh namespace of its own, where /sys is right too. */
-export function runInNamespace(script: URL, args: readonly string[] = [], timeoutMs = 60_000): Outcome {
+/**
+ * Runs a compiled script with this Node in a fresh namespace of its own, where /sys is right too.
+ * @param words that start Node.
+ */
+export function runInNamespace(
+	script: URL,
+	args: readonly string[] = [],
+	timeoutMs = 60_000,
+	words: readonly string[] = [process.execPath],
+): Outcome {
 	const command = 'mount -t sysfs sysfs /sys && exec "$@"';
-	const node = [process.execPath, fileURLToPath(script), ...args];
+	const node = [...words, fileURLToPath(script), ...args];
 	return spawnSync('unshare', ['--net', '--mount', '--', 'sh', '-c', command, 'sh', ...node], {
 		encoding: 'utf8',
 		timeout: timeoutMs,
