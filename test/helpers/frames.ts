@@ -293,7 +293,13 @@ export function text(characters: string): Uint8Array {
 }
 
 export function bytesOf(...parts: readonly ArrayLike<number>[]): Uint8Array {
-	return Uint8Array.from(parts.flatMap(part => Array.from(part)));
+	const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+	let offset = 0;
+	for (const part of parts) {
+		bytes.set(part, offset);
+		offset += part.length;
+	}
+	return bytes;
 }
 
 export function u16(value: number): number[] {

@@ -6,43 +6,23 @@
 import { release } from 'node:os';
 import test from 'ava';
 import fc from 'fast-check';
-import { forward } from '../../../src/datapath/forward/forward.js';
 import type { EdgeLimits } from '../../../src/datapath/limits.js';
-import type { Report } from '../../../src/datapath/messages.js';
-import type { DryCommand } from '../../../src/datapath/trace/dry-port.js';
-import {
-	EDGE_HOST,
-	EDGE_SLAVES,
-	EDGE_WIRE,
-	EDGES_MAX,
-	IGNORE,
-	SLOW_ANSWER,
-	SLOW_FANOUT,
-	verdictName,
-} from '../../../src/datapath/verdict.js';
-import { edgeOf, rooms, topologyOf } from '../../cases/index.js';
+import { EDGE_HOST, EDGE_WIRE, verdictName } from '../../../src/datapath/verdict.js';
+import { edgeOf, rooms } from '../../cases/index.js';
 import { arpRequest, dhcpDiscover, multicast4, multicast6, packet4, packet6 } from '../../cases/traffic.js';
 import { coverPrograms } from '../../helpers/covered-programs.js';
-import { hex, readable } from '../../helpers/describe.js';
+import { readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
-import {
-	ANSWERED,
-	FANOUT,
-	isForwarded,
-	type KernelOutcome,
-	KernelPort,
-	kernelVerdictName,
-	PUNT,
-	PUNT_COPY,
-} from '../../helpers/kernel-port.js';
-import { PurePort, type Topology } from '../../helpers/pure-port.js';
+import { FANOUT, KernelPort, PUNT } from '../../helpers/kernel-port.js';
+import { PurePort } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
 import { BROADCAST, gateway, host, MASTER, slaves, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { routedScenes, type Scene, scenes } from '../../properties/random-port.js';
 import { complaintsAttached } from './attached.js';
 import { corners } from './corners.js';
 import { routedCorners } from './corners-routed.js';
+import { Judge, judgeTable, runnable } from './kernel-judge.js';
 import { goneReasons, whyNever } from './never.js';
 
 /** Random ports; each gets some five frames that can be run. */
@@ -68,21 +48,9 @@ test.after.always(() => Object.values(forms).map(kernel => kernel.close()));
 for (const [form, kernel] of Object.entries(forms)) {
 	for (const [room, cases] of Object.entries(rooms)) {
 		test.serial(`the decision table in the kernel, ${form}: ${room}`, t => {
-			const wrong: string[] = [];
-			const punted: string[] = [];
-			for (const one of cases.filter(({ frame }) => runnable(frame))) {
-				const judge = new Judge(topologyOf(one), kernel);
-				const complaint = judge.complaint(edgeOf(one.from), one.frame);
-				if (complaint !== undefined) wrong.push(`${one.name} (from ${one.from}): ${complaint}`);
-				if (judge.needless) punted.push(one.name);
-				judge.close();
-			}
+			const { wrong, needless } = judgeTable(cases, kernel);
 			t.deepEqual(wrong, []);
-			t.deepEqual(
-				punted.filter(name => !unsure.includes(name)),
-				[],
-				'left to the forwarder, though it forwards them',
-			);
+			t.deepEqual(needless, [], 'left to the forwarder, though it forwards them');
 		});
 	}
 
@@ -249,144 +217,6 @@ test.serial('every condition of the programs is met, and not met', t => {
 	t.deepEqual(goneReasons(covered.conditions), [], 'reasons for conditions that are gone');
 });
 
-/** What takes a longer look than the programs give a frame, or is no established traffic. */
-const unsure: readonly string[] = [
-	"duplicate address detection for another guest's address",
-	"duplicate address detection for one's own address",
-	'unicast router solicitation',
-	'guest to gateway: hop-by-hop options',
-	'guest to gateway: destination options',
-	'guest to gateway: a routing header',
-	'guest to gateway: an echo behind three headers',
-	'guest to gateway: an extension header that runs past the end',
-	'guest to gateway: an extension header of four bytes',
-	'guest to gateway: a first fragment of an echo',
-];
-
-class Judge {
-	/** The programs left a frame to the forwarder that has one receiver: right, but not fast. */
-	needless = false;
-	/** What the programs said last. */
-	said = '';
-	readonly #pure: PurePort;
-	readonly #kernel: KernelPort;
-
-	constructor(topology: Topology, kernel: KernelPort) {
-		this.#pure = new PurePort(topology);
-		this.#kernel = kernel;
-		// As the programs are told: what fits is for real devices to show.
-		this.#pure.command({ kind: 'change', change: { kind: 'mtu', mtu: 65535 } });
-		kernel.configure(topology, this.#pure.state);
-		this.#follow(0);
-	}
-
-	/** @returns what is wrong about the programs' decision, or undefined. */
-	complaint(ingress: number, bytes: Uint8Array): string | undefined {
-		const memory = new Uint8Array(16 + bytes.length);
-		memory.set(bytes, 16);
-		const verdict = forward(this.#pure.state, new DataView(memory.buffer), 16, bytes.length, ingress);
-		const seen = this.#kernel.receive(ingress, bytes);
-		this.said =
-			seen.verdict < 0 || seen.verdict < EDGES_MAX
-				? verdictName(seen.verdict).replace(/^edge.*/, 'slave')
-				: kernelVerdictName(seen.verdict);
-		this.needless = isForwarded(verdict) && (seen.verdict === PUNT || seen.verdict === PUNT_COPY);
-		const wrong = this.#compare(verdict, memory.subarray(16), ingress, bytes, seen);
-		// What guests say of their groups, both must know before the next frame.
-		if (verdict === SLOW_FANOUT && ingress >= EDGE_SLAVES && seen.verdict === PUNT) this.tell(ingress, bytes);
-		return wrong === undefined
-			? undefined
-			: `${wrong}\n${readable(bytes)}from edge ${ingress}; forwarder: ${verdictName(verdict)}, kernel: ${this.said}`;
-	}
-
-	/** The slow path takes a frame, and what it hears of groups the programs are told. @returns what else it said. */
-	tell(ingress: number, bytes: Uint8Array): Report[] {
-		const before = this.#pure.reports.length;
-		this.#pure.receive(ingress, bytes);
-		return this.#follow(before);
-	}
-
-	/** Asks the slow path as control does; the programs follow. */
-	command(command: DryCommand): void {
-		const before = this.#pure.reports.length;
-		this.#pure.command(command);
-		this.#follow(before);
-	}
-
-	close(): void {
-		this.#pure.close();
-	}
-
-	#follow(before: number): Report[] {
-		this.#pure.now += 50;
-		this.#pure.tick();
-		const news = this.#pure.reports.slice(before);
-		for (const report of news) if (report.kind === 'groups') this.#kernel.setGroups(report.edge, report);
-		return news;
-	}
-
-	#compare(
-		verdict: number,
-		became: Uint8Array,
-		ingress: number,
-		bytes: Uint8Array,
-		seen: ReturnType<KernelPort['receive']>,
-	): string | undefined {
-		const unchanged = hex(seen.frame) === hex(bytes);
-		if (seen.verdict === PUNT || seen.verdict === PUNT_COPY) {
-			if (!unchanged) return 'changed, and then punted';
-			return seen.verdict === PUNT_COPY && ingress !== 0 ? 'a copy, though not from the wire' : undefined;
-		}
-		if (seen.verdict === ANSWERED) {
-			if (verdict !== SLOW_ANSWER) return 'answered';
-			const [answer] = this.#pure.receive(ingress, bytes).out;
-			if (seen.target !== ingress) return `answered to ${seen.target}`;
-			return hex(seen.frame) === hex(answer!.frame)
-				? undefined
-				: `another answer:\n${readable(seen.frame)}not\n${readable(answer!.frame)}`;
-		}
-		if (seen.verdict === FANOUT) {
-			if (verdict !== SLOW_FANOUT) return 'copied';
-			return this.#compareCopies(ingress, bytes, seen);
-		}
-		if (seen.verdict !== verdict) return 'another verdict';
-		if (verdict === IGNORE) return unchanged && seen.result === NEXT ? undefined : 'not left alone';
-		if (verdict < 0) return seen.result === SHOT ? undefined : 'not dropped';
-		if (seen.target !== verdict || seen.result !== REDIRECT) return `to edge ${seen.target}`;
-		return hex(seen.frame) === hex(became)
-			? undefined
-			: `other bytes:\n${readable(seen.frame)}not\n${readable(became)}`;
-	}
-
-	/** The programs have made copies: as many, for the same, of the same bytes, and nobody has missed anything. */
-	#compareCopies(ingress: number, bytes: Uint8Array, seen: KernelOutcome): string | undefined {
-		const before = this.#pure.reports.length;
-		const { out } = this.#pure.receive(ingress, bytes);
-		if (this.#follow(before).length > 0) return 'the slow path would have learned from it';
-		const here = out.filter(({ edge }) => edge !== EDGE_WIRE);
-		if (here.some(({ frame }) => hex(frame) !== hex(bytes))) return 'copies that had to be changed';
-		const wanted = here.map(({ edge }) => edge).join();
-		if (seen.copies.sort((a, b) => a - b).join() !== wanted)
-			return `copies for ${seen.copies}, not ${wanted}`;
-		const wire = out.find(({ edge }) => edge === EDGE_WIRE);
-		const result = ingress >= EDGE_SLAVES ? REDIRECT : ingress === EDGE_WIRE ? NEXT : SHOT;
-		if (seen.result !== result) return `then ${seen.result}`;
-		return hex(seen.frame) === hex(wire?.frame ?? bytes)
-			? undefined
-			: `other bytes:\n${readable(seen.frame)}`;
-	}
-}
-
-/**
- * BPF_PROG_TEST_RUN takes no frame that ends with its Ethernet header or inside its IP header, and none longer than a
- * page with its margins; those are for real TAPs (tap-judge.test.ts).
- */
-function runnable(frame: Uint8Array): boolean {
-	const type = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
-	const least = type === 0x0800 ? 34 : type === 0x86dd ? 54 : 15;
-	return frame.length >= least && frame.length < 3400;
-}
-
 /** The form for older kernels makes none. */
 function copies(form: string): boolean {
 	return form.startsWith('casting');
@@ -398,6 +228,4 @@ function isOlderThan(major: number, minor: number): boolean {
 }
 
 /** linux/pkt_cls.h */
-const NEXT = -1;
 const SHOT = 2;
-const REDIRECT = 7;
