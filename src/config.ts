@@ -30,12 +30,15 @@ export const limits = {
 	connections: 2000,
 	/** How long a command waits for the daemon's answer. Opening a port takes well under a second. */
 	answerMs: 30_000,
-	/** How long the daemon waits for a port's frame threads; they answer in milliseconds. Less than `answerMs`. */
-	portMs: 10_000,
+	/**
+	 * How long the daemon waits for a port's frame threads. They answer in milliseconds; with the programs that the kernel
+	 * verifies, opening a port has taken 10 s on an emulated processor with others at work beside it. Less than `answerMs`.
+	 */
+	portMs: 25_000,
 	/** How long the daemon takes to take everything down before it gives up and leaves it to the next one. */
 	endMs: 30_000,
-	/** How long a command waits for a daemon that it started. */
-	startMs: 10_000,
+	/** How long a command waits for a daemon that it started: some 0.3 s, and 10 s where a port takes that. */
+	startMs: 30_000,
 	/** An auto-started daemon that nobody gave anything to do ends after this; its command asks within milliseconds. */
 	idleMs: 2_000,
 	/** `run` opens its TAP at once; one that nobody opened by then belongs to a `run` that died. */
