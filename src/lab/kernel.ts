@@ -67,8 +67,8 @@ const metaPackage = 'linux-image-amd64';
 
 /**
  * What is kept of the package's 400 MB: virtio, VLANs, an emulated NIC without offloads; and for a guest that
- * works on this machine's files and stands in for its kernel: 9p, the drivers that ipvtap is measured by, and
- * nftables.
+ * works on this machine's files and stands in for its kernel: 9p, the drivers that ipvtap is measured by and those
+ * that it needs, and nftables with conntrack.
  */
 const kept = [
 	'drivers/virtio',
@@ -84,13 +84,20 @@ const kept = [
 	'drivers/net/macvlan.ko',
 	'drivers/net/macvtap.ko',
 	'drivers/net/tap.ko',
+	'drivers/net/tun.ko',
 	'drivers/net/veth.ko',
 	'fs/9p',
 	'fs/fscache',
 	'fs/netfs',
 	'net/9p',
+	'net/sched/sch_ingress.ko',
+	'net/sched/cls_bpf.ko',
 	'net/netfilter/nf_tables.ko',
 	'net/netfilter/nfnetlink.ko',
+	'net/netfilter/nf_conntrack.ko',
+	'net/netfilter/nft_ct.ko',
+	'net/ipv4/netfilter/nf_defrag_ipv4.ko',
+	'net/ipv6/netfilter/nf_defrag_ipv6.ko',
 	'lib/libcrc32c.ko',
 	'crypto/crc32c_generic.ko',
 ];

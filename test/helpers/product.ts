@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { slavePath } from '../../src/cli/slave-text.js';
 import { call } from '../../src/control/client.js';
 import type { Info, Listing, Master, Slave, SlaveStats } from '../../src/control/model.js';
 import { makeFolder } from '../../src/lab/cleanup.js';
@@ -25,6 +26,8 @@ export class Product {
 	readonly env: NodeJS.ProcessEnv;
 	/** Words that put a command into the namespace. `ip netns exec` gives it mounts of its own, which end with it. */
 	prefix: readonly string[];
+	/** Attach and look by the socket, where starting a command for each takes seconds. There has to be a daemon. */
+	bySocket = false;
 	readonly #removeFolder: () => void;
 	readonly #before: Snapshot;
 
@@ -67,6 +70,8 @@ export class Product {
 	}
 
 	attach(name: string, master: string, addresses: readonly string[], ...options: string[]): Promise<Slave> {
+		if (this.bySocket && options.length === 0)
+			return this.call('PUT', slavePath(name), { master, addresses });
 		const ips = addresses.flatMap(address => ['--ip', address]);
 		return this.json('attach', name, '--master', master, ...ips, ...options);
 	}
@@ -76,24 +81,30 @@ export class Product {
 	}
 
 	list(): Promise<Listing> {
-		return this.json('list');
+		return this.bySocket ? this.call('GET', '/v1/list') : this.json('list');
 	}
 
 	/** Counters of a slave or of a master. */
 	async stats(name: string): Promise<SlaveStats> {
+		if (this.bySocket) return (await this.call<Slave>('GET', slavePath(name))).stats;
 		return (await this.json<{ stats: SlaveStats }>('stats', name)).stats;
 	}
 
 	/** Asks the daemon that answers; starts none. */
 	info(): Promise<Info> {
-		return call<Info>(this.socket, 'GET', '/v1/info');
+		return this.call('GET', '/v1/info');
+	}
+
+	/** Asks the daemon by its socket, and starts none. */
+	call<T>(method: string, path: string, body?: unknown): Promise<T> {
+		return call<T>(this.socket, method, path, body);
 	}
 
 	/** Starts the daemon in the foreground, as a service would, and waits until it answers. */
 	async daemon(): Promise<ChildProcess> {
 		const [file, ...words] = this.words;
 		const child = spawn(file!, [...words, 'daemon'], { env: this.env, stdio: 'ignore' });
-		await until('the daemon to answer', 10_000, async () => {
+		await until('the daemon to answer', 60_000, async () => {
 			if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}`);
 			return this.info().catch(() => undefined);
 		});

@@ -3,19 +3,12 @@
  * do so to the byte, and where we don't it is written down why.
  */
 import test from 'ava';
-import { IpvtapError } from '../../src/errors.js';
-import { guestKernel } from '../../src/lab/kernel.js';
+import { missingKernel } from '../helpers/other-kernel.js';
 import { type Consultation, consult } from './consult.js';
 import { committedTable } from './document.js';
 import { inquiries, notAsked, questions } from './questions.js';
 
-const missing = await guestKernel().then(
-	() => undefined,
-	(error: unknown) => {
-		if (error instanceof IpvtapError && error.code === 'failed') return error.message;
-		throw error;
-	},
-);
+const missing = await missingKernel();
 const oracle = missing === undefined ? test.serial : test.serial.skip;
 const because = missing === undefined ? '' : ` (no kernel to ask: ${missing})`;
 

@@ -7,6 +7,8 @@
 import type { Slave, SlaveStats } from '../../../src/control/model.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { StackGuest, type StackGuestOptions } from '../../../src/lab/stack-guest.js';
+import { until } from '../../../src/lab/wait.js';
+import { listAddresses } from '../../../src/sys/netlink/address.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import { openPacketSocket } from '../../helpers/packet-socket.js';
 import { Product } from '../../helpers/product.js';
@@ -37,6 +39,8 @@ export interface SiteOptions {
 	env?: NodeJS.ProcessEnv;
 	/** Whether what the daemon mounts outlives it. */
 	sharesMounts?: boolean;
+	/** The daemon is there before the first command, as a service, and is asked by its socket. */
+	service?: boolean;
 }
 
 export class Site {
@@ -74,9 +78,17 @@ export class Site {
 			`address add ${host.ipv4}/24 dev eth0`,
 			`address add ${host.ipv6}/64 dev eth0`,
 		);
+		// It comes when the kernel has noticed the carrier, and is part of what has to be as before.
+		await until('the host to have its link-local address', 10_000, () =>
+			within(inside, () => listAddresses().some(({ address }) => address.startsWith('fe80:'))),
+		);
 		const site = new Site(inside, wire, await Product.at(inside, name));
 		Object.assign(site.product.env, options.env);
 		if (options.sharesMounts) site.product.prefix = ['nsenter', `--net=${inside.path}`];
+		if (options.service) {
+			await site.product.daemon();
+			site.product.bySocket = true;
+		}
 		await site.product.up('eth0', ...(options.up ?? []));
 		return site;
 	}

@@ -14,7 +14,7 @@ import { coverPrograms } from '../../helpers/covered-programs.js';
 import { readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
-import { FANOUT, KernelPort, PUNT } from '../../helpers/kernel-port.js';
+import { FANOUT, KernelPort, PUNT, PUNT_COPY } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
 import { BROADCAST, gateway, host, MASTER, slaves, standardTopology, vm1, vm2 } from '../../helpers/world.js';

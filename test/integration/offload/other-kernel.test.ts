@@ -1,0 +1,46 @@
+/**
+ * The same on a second kernel: Debian 12's own, which has neither TCX nor what the faster form of the programs takes,
+ * in an emulated machine. The steps are taken there by one process.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { missingKernel, OtherKernel, share } from '../../helpers/other-kernel.js';
+import { type Outcome, outcomesFile, steps } from './other-kernel-steps.js';
+
+const missing = await missingKernel();
+const because = missing === undefined ? '' : ` (no such kernel: ${missing})`;
+let outcomes: Partial<Record<string, Outcome>> = {};
+
+(missing === undefined ? test.serial.before : test.serial.before.skip)(
+	`Debian's kernel is put to work${because}`,
+	async t => {
+		const machine = await OtherKernel.boot({
+			name: 'other',
+			drivers: ['crc32c_generic', 'nft_ct', 'tun', 'veth', 'sch_ingress', 'cls_bpf'],
+			memory: 1024,
+			processors: 2,
+		});
+		try {
+			t.log(`Linux ${machine.version}`);
+			await machine.inside(`${process.execPath} --enable-source-maps ${program} ${share}`, PATIENCE);
+			outcomes = JSON.parse(readFileSync(join(machine.folder, outcomesFile), 'utf8'));
+		} finally {
+			await machine.stop();
+		}
+	},
+);
+
+for (const name of Object.keys(steps)) {
+	(missing === undefined ? test.serial : test.serial.skip)(`${name}${because}`, t => {
+		const { failed, said, seconds } = outcomes[name] ?? notReached;
+		t.log(`${seconds.toFixed(1)} s: ${said}`);
+		t.false(failed, said);
+	});
+}
+
+const notReached: Outcome = { failed: true, said: 'a step before this has failed', seconds: 0 };
+const program = fileURLToPath(new URL('./other-kernel-inside.js', import.meta.url));
+/** Some 40 s if nobody else is at work. Milliseconds. */
+const PATIENCE = 400_000;
