@@ -21,6 +21,11 @@ export function keyOf(text: string): AddressKey {
 	return { family: words.length === 1 ? 4 : 6, words, bytes };
 }
 
+/** Of a text that is known to be an address: a storm of claims asks for it with each frame. */
+export function familyOf(address: string): 4 | 6 {
+	return address.includes(':') ? 6 : 4;
+}
+
 /** RFC 5952 text of the IPv6 address, dotted quad of the IPv4 address, whose bytes begin at `at`. */
 export function addressText(frame: DataView, at: number, family: 4 | 6): string {
 	const octets = Array.from({ length: family === 4 ? 4 : 16 }, (_, index) => frame.getUint8(at + index));

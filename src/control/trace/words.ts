@@ -4,6 +4,7 @@
  * tried. What had to be made up is noted. Pure.
  */
 import ipaddr from 'ipaddr.js';
+import { familyOf } from '../../datapath/address-key.js';
 import { EDGE_HOST, EDGE_SLAVES, EDGE_WIRE } from '../../datapath/verdict.js';
 import { IpvtapError } from '../../errors.js';
 import {
@@ -297,10 +298,6 @@ const types6: ReadonlySet<FrameType> = new Set(['ns', 'dad', 'na', 'rs', 'ra', '
 /** RFC 7042, 2.1.2: MACs for documentation. */
 const ROUTER_MAC = '00:00:5e:00:53:01';
 const NEIGHBOUR_MAC = '00:00:5e:00:53:02';
-
-function familyOf(address: string): 4 | 6 {
-	return address.includes(':') ? 6 : 4;
-}
 
 /** Any address at all, groups included. @throws IpvtapError `not-found` for what looks like a slave's name. */
 function parseAnyAddress(text: string, option: string, slaves: readonly string[] = []): string {

@@ -5,7 +5,7 @@
  * has it only when nobody has answered, and loses it again if somebody does so soon after.
  */
 import { AddressBook, type BookChange, type BookEntry, type Quota, TENTATIVE } from '../address-book.js';
-import { keyOf } from '../address-key.js';
+import { familyOf } from '../address-key.js';
 import type { TokenBuckets } from '../token-buckets.js';
 import { drop, EDGE_HOST, EDGE_SLAVES } from '../verdict.js';
 import { Ageing } from './ageing.js';
@@ -80,7 +80,7 @@ export class Addresses {
 	claim(edge: number, address: string, manner: Manner, budget?: TokenBuckets): number {
 		const isNew = this.#book.holderOf(address) === undefined;
 		const tentative = manner !== 'have';
-		const answer = this.#book.claim(edge, address, keyOf(address).family, tentative, budget);
+		const answer = this.#book.claim(edge, address, familyOf(address), tentative, budget);
 		if (answer < 0 || !isNew) return answer;
 		// Who speaks is alive, whether or not we have been told yet.
 		this.#announcer.setLive(edge, true);
@@ -94,7 +94,7 @@ export class Addresses {
 
 	/** Gives a slave a static address. @returns who has it by a better right, or undefined. */
 	assign(edge: number, address: string): BookEntry | undefined {
-		const holder = this.#book.assign(edge, address, keyOf(address).family);
+		const holder = this.#book.assign(edge, address, familyOf(address));
 		if (!holder) this.#announcer.taken(address, edge, this.#now());
 		return holder;
 	}
@@ -118,7 +118,7 @@ export class Addresses {
 	/** A server has given the slave an address. @param expires milliseconds since 1970. */
 	lease(edge: number, address: string, expires: number): void {
 		const isNew = this.#book.holderOf(address)?.edge !== edge;
-		const leased = this.#book.lease(edge, address, keyOf(address).family, expires);
+		const leased = this.#book.lease(edge, address, familyOf(address), expires);
 		if (leased && isNew) this.#announcer.taken(address, edge, this.#now());
 		this.#due = 0;
 	}
@@ -136,7 +136,7 @@ export class Addresses {
 	}
 
 	setHost(addresses: readonly string[]): void {
-		this.#book.setHost(addresses.map(address => ({ address, family: keyOf(address).family })));
+		this.#book.setHost(addresses.map(address => ({ address, family: familyOf(address) })));
 	}
 
 	setGateways(addresses: readonly string[]): void {

