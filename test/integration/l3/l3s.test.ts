@@ -25,6 +25,8 @@ async function forwarding(): Promise<string[]> {
 
 test.before(async () => {
 	world = await RoutedWorld.create('l3s');
+	// With one switch for all of IPv6's forwarding, Linux before 6.17 would drop its routes from advertisements.
+	if ((await forwarding())[4] === 'none') await world.lan.host.sysctl({ 'net.ipv6.conf.eth0.accept_ra': 2 });
 	await world.product.up('eth0', '--mode', 'l3s');
 	one = await world.guest('one', 11);
 	two = await world.guest('two', 12);
@@ -195,7 +197,8 @@ test.serial('modes change under traffic, no address is lost, and the settings ar
 			said[index] += String(chunk);
 		});
 	}
-	for (const mode of ['l2', 'l3', 'l3s', 'l3', 'l2', 'l3s', 'l2'] as const) {
+	const modes = ['l2', 'l3', 'l3s', 'l3', 'l2', 'l3s', 'l2'] as const;
+	for (const mode of modes) {
 		const master = await world.mode(mode);
 		t.is(master.mode, mode);
 		const replies = said.map(text => text.split('bytes from').length);
@@ -210,7 +213,8 @@ test.serial('modes change under traffic, no address is lost, and the settings ar
 	for (const text of said) {
 		const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text)!.map(Number);
 		t.log(`${sent! - received!} of ${sent} lost over seven changes`);
-		t.true(received! >= sent! * 0.9, `${received} of ${sent}`);
+		// Some two a change, however long it was until the next.
+		t.true(sent! - received! <= 5 * modes.length, `${received} of ${sent}`);
 	}
 	t.deepEqual(await addresses(), owned);
 	t.deepEqual(await forwarding(), ['0', '0', '0', '0', before[4] === 'none' ? 'none' : '0']);
