@@ -30,8 +30,12 @@ INLINE bool copy_to(struct __sk_buff *skb, __u32 ifindex, __u32 edge)
 	return false;
 }
 
-/* As long as HOLD_MS of transmit.ts, and for the same reason: a copy that is refused costs as much as one that is read. */
-#define HOLD_NS 100000
+/*
+ * A TAP holds 500 frames or more, which a guest takes longer than this to read. Longer than HOLD_MS of transmit.ts: copies
+ * are made faster than they are read, each that is refused costs as much as one that isn't, and what a full guest reads
+ * meanwhile makes room for who speaks to it alone.
+ */
+#define HOLD_NS 500000
 
 struct copies {
 	struct __sk_buff *skb;
