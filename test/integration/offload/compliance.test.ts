@@ -9,12 +9,14 @@ import type { OffloadContext, OffloadedPort, XmitOffload } from '../../../src/of
 import { TcBpf } from '../../../src/offload/tc-bpf/tc-bpf.js';
 import { comply } from '../../compliance/offload.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 
 enterFreshNamespace();
 process.env.IPVTAP_AUDIT_LOG = '/dev/null';
 const example = fileURLToPath(new URL('../../../../docs/examples/audit-offload.mjs', import.meta.url));
 
-comply(test, 'tcx', () => new TcBpf({ attach: 'tcx' }));
+if (isOlderThan(6, 6)) test.skip('tcx: not in this kernel', t => t.fail());
+else comply(test, 'tcx', () => new TcBpf({ attach: 'tcx' }));
 comply(test, 'clsact', () => new TcBpf({ attach: 'clsact' }));
 for (const path of [example, process.env.IPVTAP_HOOK].filter(path => path !== undefined)) {
 	comply(test, path.split('/').at(-1)!, async () => (await chooseOffload(path, 'l2')).hook!);

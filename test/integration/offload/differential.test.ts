@@ -3,7 +3,6 @@
  * ports. What the programs decide themselves must be what the forwarder decides, to the byte and the reason; what
  * they leave to it is never a frame of the fast path.
  */
-import { release } from 'node:os';
 import test from 'ava';
 import fc from 'fast-check';
 import type { EdgeLimits } from '../../../src/datapath/limits.js';
@@ -14,6 +13,7 @@ import { coverPrograms } from '../../helpers/covered-programs.js';
 import { readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 import { FANOUT, KernelPort, PUNT, PUNT_COPY } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
@@ -220,11 +220,6 @@ test.serial('every condition of the programs is met, and not met', t => {
 /** The form for older kernels makes none. */
 function copies(form: string): boolean {
 	return form.startsWith('casting');
-}
-
-function isOlderThan(major: number, minor: number): boolean {
-	const [a = 0, b = 0] = release().split('.').map(Number);
-	return a < major || (a === major && b < minor);
 }
 
 /** linux/pkt_cls.h */

@@ -15,13 +15,14 @@ import { roomsOf, topologyOf } from '../../cases/index.js';
 import { dhcpDiscover, multicast6 } from '../../cases/traffic.js';
 import { arp, ethernet, ipv4, ipv6, solicitation, sourceLinkLayer, udp } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 import { KernelPort } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
 import { BROADCAST, gateway, host, MASTER, vm1, vm2 } from '../../helpers/world.js';
 
 enterFreshNamespace();
-const kernel = new KernelPort();
+const kernel = new KernelPort(isOlderThan(6, 2));
 const topology = topologyOf(roomsOf('l2').ipv4![0]!);
 const pure = new PurePort(topology);
 test.after.always(() => {

@@ -2,7 +2,7 @@
  * The offload in l3 and l3s when things go wrong: guests that are routed go on without their daemon, the kernel's own
  * neighbours are followed meanwhile, and a change of the mode under traffic lets nothing forged through.
  */
-import test from 'ava';
+import { serialWith } from '../../helpers/kernel-age.js';
 import { arp, broadcastMac, ethernet } from '../datapath/frames.js';
 import { far, type Guest, host, Site } from '../datapath/site.js';
 import { Flows } from './flows.js';
@@ -29,7 +29,7 @@ for (const [mode, attach] of [
 	['l3', 'clsact'],
 	['l3s', 'tcx'],
 ] as const) {
-	test.serial(`${mode}, ${attach}: kill -9 and a restart under traffic`, async t => {
+	serialWith(attach)(`${mode}, ${attach}: kill -9 and a restart under traffic`, async t => {
 		const { site, flows, one } = await place(`${mode}-${attach}`, mode, attach);
 		t.teardown(() => site.close());
 		t.teardown(() => flows.close());
@@ -57,7 +57,7 @@ for (const [mode, attach] of [
 	});
 }
 
-test.serial('the mode can be changed under traffic, and the other way stays shut', async t => {
+serialWith('tcx')('the mode can be changed under traffic, and the other way stays shut', async t => {
 	const { site, flows } = await place('modes', 'l2', 'tcx');
 	t.teardown(() => site.close());
 	t.teardown(() => flows.close());

@@ -14,6 +14,7 @@ import { isBpffs } from '../../../src/sys/bpf/bpffs.js';
 import { attachTcx, linkDevice } from '../../../src/sys/bpf/link.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import { type ObjectIds, survivors } from '../../helpers/bpf-objects.js';
+import { serialWith } from '../../helpers/kernel-age.js';
 import { exitOf } from '../../helpers/product.js';
 import { numbers, seed } from '../../helpers/seed.js';
 import { within } from '../../helpers/tap-guest.js';
@@ -29,7 +30,7 @@ for (const [attach, mounts] of [
 	['tcx', 'mounts that last'],
 	['clsact', 'mounts of its own, which end with it'],
 ] as const) {
-	test.serial(`${attach}: kill -9 over and over under traffic; the daemon has ${mounts}`, async t => {
+	serialWith(attach)(`${attach}: kill -9 over and over under traffic; the daemon has ${mounts}`, async t => {
 		const site = await Site.create(`kill-${attach}`, {
 			up: ['--offload', 'tc-bpf'],
 			sharesMounts: attach === 'tcx',
@@ -96,7 +97,7 @@ for (const [attach, mounts] of [
 		await until('programs and maps to be gone', 20_000, () => isEmpty(survivors(objects)));
 	});
 
-	test.serial(`${attach}: other people's programs stay`, async t => {
+	serialWith(attach)(`${attach}: other people's programs stay`, async t => {
 		const site = await Site.create(`others-${attach}`, {
 			up: ['--offload', 'none'],
 			env: { IPVTAP_TC_ATTACH: attach },

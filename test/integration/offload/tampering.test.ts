@@ -11,6 +11,7 @@ import { SysError } from '../../../src/sys/libc.js';
 import { deleteLink, requireLink } from '../../../src/sys/netlink/link.js';
 import { ensureClsact } from '../../../src/sys/netlink/tc.js';
 import { createTap } from '../../../src/sys/tap.js';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 import { within } from '../../helpers/tap-guest.js';
 import { Site } from '../datapath/site.js';
 import { Flows } from './flows.js';
@@ -101,7 +102,7 @@ test.serial(
 				stateDir: join(site.product.folder, 'none'),
 				ensureClsact,
 			} as const;
-			for (const attach of ['tcx', 'clsact'] as const) {
+			for (const attach of isOlderThan(6, 6) ? (['clsact'] as const) : (['tcx', 'clsact'] as const)) {
 				const port = new TcBpf({ attach }).open(context) as OffloadedPort;
 				port.setPort({ master: policy, host: 0, flag: 'bridge', nominated: false, punt: 0 });
 				for (const [edge, name] of [

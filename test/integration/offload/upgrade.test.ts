@@ -8,7 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { EDGE_HOST } from '../../../src/datapath/verdict.js';
 import { until } from '../../../src/lab/wait.js';
 import type { ProgramName } from '../../../src/offload/tc-bpf/kernel-object.js';
@@ -27,13 +27,14 @@ import { closeFd } from '../../../src/sys/fd.js';
 import { requireLink } from '../../../src/sys/netlink/link.js';
 import { replaceBpfFilter } from '../../../src/sys/netlink/tc.js';
 import { survivors } from '../../helpers/bpf-objects.js';
+import { serialWith } from '../../helpers/kernel-age.js';
 import { within } from '../../helpers/tap-guest.js';
 import { host, Site } from '../datapath/site.js';
 import { Flows } from './flows.js';
 import { attached, isEmpty, masterOf, numbersOf, pinsOf } from './kernel-side.js';
 
 for (const attach of ['tcx', 'clsact'] as const) {
-	test.serial(`${attach}: from another version to this one under traffic`, async t => {
+	serialWith(attach)(`${attach}: from another version to this one under traffic`, async t => {
 		const site = await Site.create(`upgrade-${attach}`, {
 			up: ['--offload', 'tc-bpf'],
 			sharesMounts: attach === 'tcx',
