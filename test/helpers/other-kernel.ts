@@ -1,6 +1,7 @@
 /** Debian's own kernel in a virtual machine, with this machine's files as its root. */
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { IpvtapError } from '../../src/errors.js';
 import { makeFolder } from '../../src/lab/cleanup.js';
 import { Guest } from '../../src/lab/guest.js';
@@ -117,13 +118,21 @@ export async function missingKernel(): Promise<string | undefined> {
 /** Where the shared folder lies inside; /run has to be writable anyway, for `ip netns`. */
 export const share = '/run/share';
 
+const project = fileURLToPath(new URL('../../../', import.meta.url)).replace(/\/$/, '');
+
+/** What the machine has in /run and /tmp is hidden; the project is not, should it lie there. */
 const mountScript = `set -e
+project='${project.replaceAll("'", "'\\''")}'
 modprobe 9pnet_virtio
 modprobe 9p
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose root /mnt
+mkdir /machine
+mount -o bind /mnt /machine
 for folder in dev proc sys; do mount -o bind /$folder /mnt/$folder; done
 mount -t bpf bpf /mnt/sys/fs/bpf
 for folder in run tmp; do mount -t tmpfs $folder /mnt/$folder; done
+mkdir -p "/mnt$project"
+mount -o bind "/machine$project" "/mnt$project"
 mkdir /mnt${share}
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 share /mnt${share}
 `;

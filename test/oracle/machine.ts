@@ -33,7 +33,7 @@ function askScript(modules: readonly string[]): string {
 	const driver = modules.filter(path => /\/ipv(lan|tap)\.ko$/.test(path));
 	return `
 tries=1
-until chroot /mnt ${process.execPath} ${program} ${share}; do
+until chroot /mnt ${process.execPath} '${program}' ${share}; do
 	[ $? = ${unlucky} ] || exit 1
 	[ $((tries += 1)) -le ${triesMax} ] || { echo "the groups look alike in each of ${triesMax} tries"; exit 1; }
 	rmmod ipvtap

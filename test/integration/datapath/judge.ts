@@ -5,7 +5,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { call } from '../../../src/control/client.js';
 import type { Slave as Attached, Listing, SlaveStats, Statistics } from '../../../src/control/model.js';
-
 import type { FlagName, ModeName } from '../../../src/datapath/port-state.js';
 import { Namespace } from '../../../src/lab/namespace.js';
 import { until } from '../../../src/lab/wait.js';
@@ -163,8 +162,8 @@ export class JudgedPort {
 
 	/**
 	 * Sends markers behind the frame, on the path of the batch and on the slow one, and waits for them. What is IGMP goes
-	 * the slow way also with an offload. Delivery
-	 * to a TAP ends within the sender's system call, so whatever they follow has arrived then.
+	 * the slow way also with an offload. Delivery to a TAP ends within the sender's system call, so whatever they follow has
+	 * arrived then.
 	 * @returns their payloads.
 	 */
 	#flush(from: Place): Buffer[] {
@@ -265,8 +264,10 @@ export class JudgedPort {
 				this.#end('host').send(ethernet('33:33:00:00:00:01', MASTER, 0x86dd, packet));
 				this.#await(multicastSlave, slow);
 			}
-			const packet = ipv4({ source: host.ipv4, destination: vm1.ipv4 }, udp(9, 9, fast));
-			this.#end('host').send(ethernet(vm1.mac, MASTER, 0x0800, packet));
+			// An advertisement is the forwarder's to look at in l3s, also with an offload.
+			const advertisement = Buffer.concat([Buffer.of(136, 0, 0, 0), fast]);
+			const packet = ipv6({ source: host.ipv6, destination: vm1.ipv6, next: 58 }, advertisement);
+			this.#end('host').send(ethernet(vm1.mac, MASTER, 0x86dd, packet));
 			this.#await('vm1', fast);
 			return [slow, fast];
 		}

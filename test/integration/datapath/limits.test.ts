@@ -131,6 +131,8 @@ const storms: readonly [what: string, frame: () => Buffer, price: number][] = [
 
 for (const [what, frame, price] of storms)
 	test.serial(`a storm of ${what} gets no more of the slow path than slow, and nobody else pays`, async t => {
+		// A limit that only changes takes over what tokens there are; a new one begins with all.
+		await set('greedy', 'slow=none');
 		await set('greedy', 'slow=200/300');
 		const before = await books(site, greedy);
 		const quiet = await site.stats('neighbour');

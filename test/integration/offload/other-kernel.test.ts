@@ -24,7 +24,7 @@ let outcomes: Partial<Record<string, Outcome>> = {};
 		});
 		try {
 			t.log(`Linux ${machine.version}`);
-			await machine.inside(`${process.execPath} --enable-source-maps ${program} ${share}`, PATIENCE);
+			await machine.inside(`${process.execPath} --enable-source-maps '${program}' ${share}`, PATIENCE);
 			outcomes = JSON.parse(readFileSync(join(machine.folder, outcomesFile), 'utf8'));
 		} finally {
 			await machine.stop();
