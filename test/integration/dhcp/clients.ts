@@ -1,6 +1,6 @@
 /** DHCP clients as distributions ship them, each in a guest that is a Linux stack behind a slave's TAP. */
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -26,8 +26,9 @@ export async function startClient(
 	const { files, words } = clientRecipe(name, guest.name, await staticBusybox(), options);
 	for (const [file, text] of Object.entries(files)) {
 		const path = join(options.folder, file);
-		writeFileSync(path, text);
-		if (file.endsWith('.sh')) chmodSync(path, 0o755);
+		// Another client of the guest's may be running the one that is there.
+		writeFileSync(`${path}.new`, text, { mode: file.endsWith('.sh') ? 0o755 : 0o644 });
+		renameSync(`${path}.new`, path);
 	}
 	const [file, ...args] = words;
 	const child = guest.namespace.spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -117,8 +117,14 @@ export class Place {
 		);
 	}
 
-	/** Pings the router, the host and the laptop. */
+	/** Pings the router, the host and the laptop, once the guest uses what it was given. */
 	async reachesAll(guest: DhcpGuest, family: 4 | 6): Promise<void> {
+		const words = [`-${family}`, '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'global'];
+		await until(
+			`${guest.name} to use its address`,
+			20_000,
+			async () => (await guest.stack.exec('ip', words)) !== '',
+		);
 		await guest.stack.addressesReady();
 		for (const member of Object.values(lanMembers)) {
 			const address = family === 4 ? member.ipv4 : member.ipv6;

@@ -184,7 +184,7 @@ test('nobody takes another’s identifier, chaddr after chaddr, or a pool', asyn
 	const greedy = Array.from({ length: 12 }, async (_, index) => {
 		const more = ['-x', `0x3d:ff0000000000${index + 10}`, '-q', '-n', '-t', '2', '-T', '1', '-A', '0'];
 		const client = await place.client(t, 'udhcpc', thief, 4, { more });
-		await until('its end', 20_000, () => client.process.exitCode !== null);
+		await until('its end', 60_000, () => client.process.exitCode !== null);
 	});
 	await Promise.all(greedy);
 	t.is((await place.leases(thief, 4)).length, 8, 'one guest takes eight leases and no more');
