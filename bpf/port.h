@@ -83,7 +83,7 @@ struct port {
 	/* In l3 and l3s: whether there is a slave that gets groups all the same. */
 	__u8 nominated;
 	__u8 pad;
-	/* One more than the highest seat that is taken; 0 where there are too many slaves for seats. */
+	/* One more than the highest seat that is taken; 0 where no copies can be made here. */
 	__u32 seats;
 };
 

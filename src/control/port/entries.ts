@@ -1,4 +1,5 @@
 /** The addresses of one slave as `list` and the API show them, kept up from what the slow path reports. Pure. */
+import { familyOf } from '../addresses.js';
 import type { AddressEntry } from '../model.js';
 import type { AddressReport } from './frame-threads.js';
 
@@ -21,7 +22,7 @@ export class Entries {
 		const before = this.#entries.get(address) ?? this.#remembered.find(entry => entry.address === address);
 		const entry: AddressEntry = {
 			address,
-			family: address.includes(':') ? 'inet6' : 'inet',
+			family: familyOf(address),
 			origin: origin === 'host' ? 'static' : origin,
 			...(origin === 'static' ? {} : { since: before?.since ?? new Date(now).toISOString() }),
 			...(expires === undefined ? {} : { expires: new Date(expires).toISOString() }),

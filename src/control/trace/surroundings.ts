@@ -1,4 +1,5 @@
 /** Who is on a port, as far as somebody who makes up a frame wants to know: read from what its threads were told. Pure. */
+import { familyOf } from '../../datapath/address-key.js';
 import type { DryCommand } from '../../datapath/trace/dry-port.js';
 import { EDGE_HOST, EDGE_SLAVES } from '../../datapath/verdict.js';
 
@@ -83,5 +84,5 @@ export class Surroundings {
 }
 
 function isOf(address: string, family: 4 | 6): boolean {
-	return address.includes(':') === (family === 6);
+	return familyOf(address) === family;
 }

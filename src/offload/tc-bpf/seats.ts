@@ -5,6 +5,7 @@
  * Unless every slave has a seat, and is known to want this or that, no copies are made in the kernel: what is for groups is
  * the forwarder's then.
  */
+import { familyOf } from '../../datapath/address-key.js';
 import { HIGH_4, HIGH_6, type Wanted } from '../../datapath/groups.js';
 import type { SlaveGroups } from '../offload.js';
 import type { KernelObject } from './kernel-object.js';
@@ -75,7 +76,7 @@ export class Seats {
 
 	/** An address changes hands. Who has none of IPv4 gets no copies of it. */
 	own(address: string, from: number | undefined, to: number | undefined): void {
-		if (address.includes(':') || from === to) return;
+		if (familyOf(address) === 6 || from === to) return;
 		for (const [edge, by] of [
 			[from, -1],
 			[to, 1],
