@@ -70,7 +70,7 @@ export class Surroundings {
 
 	/** Its first address of the family; of a slave's IPv6 ones rather one that isn't link-local. */
 	addressOf(edge: number, family: 4 | 6): string | undefined {
-		const own = this.#addresses.filter(entry => entry.edge === edge && isOf(entry.address, family));
+		const own = this.#addresses.filter(entry => entry.edge === edge && familyOf(entry.address) === family);
 		return (own.find(({ address }) => !address.startsWith('fe80:')) ?? own[0])?.address;
 	}
 
@@ -81,8 +81,4 @@ export class Surroundings {
 	slaves(): string[] {
 		return [...this.#edges].filter(([, edge]) => edge >= EDGE_SLAVES).map(([name]) => name);
 	}
-}
-
-function isOf(address: string, family: 4 | 6): boolean {
-	return familyOf(address) === family;
 }
