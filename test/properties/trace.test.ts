@@ -39,6 +39,9 @@ test('at any moment of a port’s life, a trace from its journal says what then 
 			const journal = new Journal();
 			let heard = 0;
 			const listen = (): void => {
+				// Guests' groups are told now and then, also those in a report that has waited for its sender's claim.
+				port.now += 60;
+				port.tick();
 				for (const report of port.reports.slice(heard)) journal.heard(report);
 				heard = port.reports.length;
 			};
@@ -50,9 +53,6 @@ test('at any moment of a port’s life, a trace from its journal says what then 
 					if (index % 3 === 2) port.settle();
 					listen();
 					foretells(port, describePort(topology, journal.commands(port.now)), ingress, frame);
-					// Guests' groups are told now and then.
-					port.now += 60;
-					port.tick();
 					listen();
 				}
 			} finally {
