@@ -57,6 +57,7 @@ export class PurePort {
 			...(quota === undefined ? {} : { quota }),
 		});
 		for (const command of commandsOf(topology)) this.command(command);
+		this.#settled = this.reports.length;
 	}
 
 	get state() {
@@ -99,15 +100,12 @@ export class PurePort {
 			}
 			const news = this.reports.slice(this.#settled);
 			this.#settled = this.reports.length;
-			granted = false;
-			for (const report of news) {
-				if (report.kind !== 'address' || report.change !== 'added') continue;
-				const { address } = report;
-				const released = this.during(() => this.command({ kind: 'ready', address }));
-				out.push(...released);
-				// What goes on may be a claim again: an advertisement has two addresses.
-				granted ||= this.#waiting() > 0;
-			}
+			const added = news.flatMap(report =>
+				report.kind === 'address' && report.change === 'added' ? [report.address] : [],
+			);
+			for (const address of added) out.push(...this.during(() => this.command({ kind: 'ready', address })));
+			// What goes on may be a claim again: an advertisement has two addresses.
+			granted = added.length > 0 && this.#waiting() > 0;
 		}
 		return out;
 	}
