@@ -2,10 +2,10 @@
  * What every peer stands on: a namespace for the host, one for the rest of the world, and the wire between them.
  *
  *   host namespace                                       wire namespace
- *     TAPs of guests 0, 1 …  ── the peer ──  wire0  ════  wire1      10.0.0.99, WIRE_MAC
+ *     TAPs of guests 0, 1 …  ── the peer ──  wire0  ════  wire1      10.0.0.99, fd00:1::99, WIRE_MAC
  *     nowhere: a TAP that leads nowhere
  *
- * Guest n is 10.0.1.1 + n, without network and broadcast addresses, and 02:00:00:01:hh:ll with hhll = n.
+ * Guest n is 10.0.1.1 + n, without network and broadcast addresses, fd00:: and n + 1, and 02:00:00:01:hh:ll with hhll = n.
  */
 import { Namespace } from '../lab/namespace.js';
 import type { Programs } from './programs.js';
@@ -13,8 +13,10 @@ import type { Programs } from './programs.js';
 export const MASTER = 'wire0';
 export const MASTER_MAC = '02:00:00:00:00:f0';
 export const MASTER_IP = '10.0.0.98';
+export const MASTER_IP6 = 'fd00:1::98';
 export const WIRE_MAC = '02:00:00:00:00:f1';
 export const WIRE_IP = '10.0.0.99';
+export const WIRE_IP6 = 'fd00:1::99';
 export const NOWHERE = 'nowhere';
 
 /** Both ends of a path between guests, and one who disturbs them. */
@@ -27,6 +29,11 @@ export function guestMac(guest: number): string {
 
 export function guestIp(guest: number): string {
 	return `10.0.${1 + Math.floor(guest / 250)}.${1 + (guest % 250)}`;
+}
+
+/** Decimal digits, read as hex by whoever parses it: as good as any other. */
+export function guestIp6(guest: number): string {
+	return `fd00::${guest + 1}`;
 }
 
 export class Ground {

@@ -26,6 +26,8 @@ export interface FloodResult {
 	reordered: number;
 	duplicate: number;
 	foreign: number;
+	/** Frames with somebody else's source address. */
+	forged: number;
 	waits: number;
 	senderCpuNs: number;
 	receiverCpuNs: number;

@@ -1,4 +1,4 @@
-import { type Ground, guestIp, guestMac, MASTER, WIRE_MAC } from '../ground.js';
+import { type Ground, guestIp, guestIp6, guestMac, MASTER, WIRE_MAC } from '../ground.js';
 import { TapPeer } from './taps.js';
 
 /**
@@ -46,7 +46,7 @@ export class GuardedBridgePeer extends BridgePeer {
 	chain ${tap} {
 		ether saddr != ${guestMac(guest)} drop
 		ether type ip ip saddr ${guestIp(guest)} accept
-		ether type ip6 ip6 saddr { ${linkLocal(guestMac(guest))}, fd00::${guest + 1} } accept
+		ether type ip6 ip6 saddr { ${linkLocal(guestMac(guest))}, ${guestIp6(guest)} } accept
 		ether type arp arp saddr ether ${guestMac(guest)} arp saddr ip ${guestIp(guest)} accept
 		drop
 	}`,

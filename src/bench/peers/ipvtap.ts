@@ -7,7 +7,7 @@ import { makeFolder, track } from '../../lab/cleanup.js';
 import { run, toolsEnv } from '../../lab/command.js';
 import { until } from '../../lab/wait.js';
 import { Pins } from '../../offload/tc-bpf/pins.js';
-import { type Ground, guestIp, guestMac, MASTER, MASTER_MAC } from '../ground.js';
+import { type Ground, guestIp, guestIp6, guestMac, MASTER, MASTER_MAC } from '../ground.js';
 import { projectFolder } from '../project.js';
 import type { Ability, Peer } from './peer.js';
 
@@ -56,7 +56,7 @@ export class IpvtapPeer implements Peer {
 			const slave = await call<Slave>(this.#socket, 'PUT', `/v1/slaves/guest${guest}`, {
 				master: MASTER,
 				mac: guestMac(guest),
-				addresses: [guestIp(guest)],
+				addresses: [guestIp(guest), guestIp6(guest)],
 				// The other peers copy broadcasts without end.
 				limits: { slow: null },
 			});

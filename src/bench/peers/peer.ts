@@ -1,10 +1,10 @@
 import type { Ground } from '../ground.js';
 
 /**
- * What not every peer has, and some rows want: GSO frames, broadcasts that reach other guests, any number of guests,
- * guests behind named TAPs, a process that can be killed.
+ * What not every peer has, and some rows want: GSO frames, IPv6, broadcasts that reach other guests, any number of
+ * guests, guests behind named TAPs, a process that can be killed.
  */
-export type Ability = 'gso' | 'broadcast' | 'many' | 'taps' | 'process';
+export type Ability = 'gso' | 'ipv6' | 'broadcast' | 'many' | 'taps' | 'process';
 
 /** A program, and the Debian package that has it. */
 export interface Need {

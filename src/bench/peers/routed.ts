@@ -1,11 +1,14 @@
 import {
 	type Ground,
 	guestIp,
+	guestIp6,
 	guestMac,
 	MASTER,
 	MASTER_IP,
+	MASTER_IP6,
 	MASTER_MAC,
 	WIRE_IP,
+	WIRE_IP6,
 	WIRE_MAC,
 } from '../ground.js';
 import type { Ability } from './peer.js';
@@ -21,6 +24,7 @@ export class RoutedPeer extends TapPeer {
 	protected async connect({ host }: Ground): Promise<void> {
 		await host.sysctl({
 			'net.ipv4.ip_forward': 1,
+			'net.ipv6.conf.all.forwarding': 1,
 			'net.ipv4.conf.all.rp_filter': 0,
 			'net.ipv4.conf.default.rp_filter': 0,
 			// Between guests on one TAP's subnet the kernel would tell the sender of a better way.
@@ -29,11 +33,15 @@ export class RoutedPeer extends TapPeer {
 		});
 		await host.ip(
 			`address add ${MASTER_IP}/24 dev ${MASTER}`,
+			`address add ${MASTER_IP6}/64 dev ${MASTER}`,
 			`neighbour replace ${WIRE_IP} lladdr ${WIRE_MAC} dev ${MASTER} nud permanent`,
+			`neighbour replace ${WIRE_IP6} lladdr ${WIRE_MAC} dev ${MASTER} nud permanent`,
 			...this.taps.flatMap((tap, guest) => [
 				`link set ${tap} address ${routerMac(guest)}`,
-				`route add ${guestIp(guest)}/32 dev ${tap}`,
-				`neighbour replace ${guestIp(guest)} lladdr ${guestMac(guest)} dev ${tap} nud permanent`,
+				...[`${guestIp(guest)}/32`, `${guestIp6(guest)}/128`].map(route => `route add ${route} dev ${tap}`),
+				...[guestIp(guest), guestIp6(guest)].map(
+					address => `neighbour replace ${address} lladdr ${guestMac(guest)} dev ${tap} nud permanent`,
+				),
 			]),
 		);
 	}

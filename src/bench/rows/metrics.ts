@@ -40,11 +40,8 @@ export const loss = metric<FloodResult>(
 	'less',
 	r => (100 * r.lost) / Math.max(1, r.totalSent),
 );
-export const unsegmented = metric<FloodResult>(
-	'arrived unsegmented',
-	'%',
-	'more',
-	r => (100 * r.unsegmented) / Math.max(1, r.received),
+export const unsegmented = metric<FloodResult>('arrived unsegmented', '%', 'more', r =>
+	r.received > 0 ? (100 * r.unsegmented) / r.received : undefined,
 );
 
 export const arriving = metric<SearchResult>(

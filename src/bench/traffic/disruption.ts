@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FloodResult } from '../results.js';
 import type { Traffic } from '../run.js';
 import type { Place } from '../site.js';
-import { emulate } from './emulated.js';
+import { emulate, V2V } from './emulated.js';
 
 const RATE = 10_000;
 const BEFORE_MS = 300;
@@ -13,7 +13,7 @@ const SECONDS = 3;
 /** @throws IpvtapError when the peer doesn't come back. */
 export async function disruptionTraffic(place: Place): Promise<Traffic> {
 	const words = ['flood', '--wait', 'poll', '--rate', String(RATE)];
-	const flow = emulate<FloodResult>(place, 'guest-guest', words, { seconds: SECONDS, warmup: 0.1 });
+	const flow = emulate<FloodResult>(place, V2V, words, { seconds: SECONDS, warmup: 0.1 });
 	flow.catch(() => {});
 	await sleep(BEFORE_MS);
 	const from = performance.now();

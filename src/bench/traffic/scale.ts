@@ -2,7 +2,7 @@
 import type { FloodResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
-import { emulate } from './emulated.js';
+import { emulate, V2V } from './emulated.js';
 
 /** @throws IpvtapError with the emulator's own words. */
 export async function scaleTraffic(
@@ -12,7 +12,7 @@ export async function scaleTraffic(
 	{ seconds, warmup }: Timing,
 ): Promise<Traffic> {
 	const part = { seconds: seconds / 2, warmup };
-	const race = (place: Place): Promise<FloodResult> => emulate(place, 'guest-guest', words, part);
+	const race = (place: Place): Promise<FloodResult> => emulate(place, V2V, words, part);
 	const first = await race(few);
 	const crowd = [await race(many), await race(many)] as const;
 	const last = await race(few);

@@ -8,7 +8,7 @@ import { guestIp, guestMac, NOWHERE } from '../ground.js';
 import type { ResponseResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
-import { emulate } from './emulated.js';
+import { emulate, V2V } from './emulated.js';
 
 /** Frames/s: twenty times what ipvtap lets a guest send to all by default. */
 const RATE = 20_000;
@@ -24,7 +24,7 @@ export async function stormTraffic(place: Place, { seconds, warmup }: Timing): P
 		const edge = where === 'storm' ? place.peer.guestEdge(STORMY) : `tap:${NOWHERE}`;
 		const storm = startStorm(place, edge, part);
 		await sleep(LEAD_S * 1000);
-		const calm = await emulate<ResponseResult>(place, 'guest-guest', ['rr', '--wait', 'poll'], part);
+		const calm = await emulate<ResponseResult>(place, V2V, ['rr', '--wait', 'poll'], part);
 		cpu += (calm.cpuNs + (await storm)) / 1e9;
 		rates[where].push(calm.transactions / calm.elapsed);
 	}

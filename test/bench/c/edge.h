@@ -36,6 +36,11 @@
 #define WIRE_SLOTS 8192u
 #define FRAME_MAX 65550
 
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20 /* Linux 6.2 */
+#define TUN_F_USO6 0x40
+#endif
+
 enum edge_kind { EDGE_FILE, EDGE_PACKET };
 
 struct edge {
@@ -47,6 +52,9 @@ struct edge {
 	uint8_t *buffer; /* EDGE_FILE: the last frame read, vnet header first */
 };
 
+/* What the guest's driver has negotiated. */
+static unsigned tap_offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
 static inline void set_option(int fd, int level, int name, int value)
 {
 	if (setsockopt(fd, level, name, &value, sizeof value) < 0)
@@ -55,7 +63,6 @@ static inline void set_option(int fd, int level, int name, int value)
 
 static inline void edge_open_tap(struct edge *e, const char *path, const char *name)
 {
-	unsigned offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	int size = VNET_TAP, sndbuf = INT_MAX;
 
 	e->kind = EDGE_FILE;
@@ -73,7 +80,7 @@ static inline void edge_open_tap(struct edge *e, const char *path, const char *n
 	}
 	if (ioctl(e->fd, TUNSETVNETHDRSZ, &size) < 0)
 		DIE("TUNSETVNETHDRSZ");
-	if (ioctl(e->fd, TUNSETOFFLOAD, offload) < 0)
+	if (ioctl(e->fd, TUNSETOFFLOAD, tap_offloads) < 0)
 		DIE("TUNSETOFFLOAD");
 	if (ioctl(e->fd, TUNSETSNDBUF, &sndbuf) < 0)
 		DIE("TUNSETSNDBUF");

@@ -100,7 +100,7 @@ static void *receiver(void *arg)
 
 static void run(void)
 {
-	static const struct address everybody = {{255, 255, 255, 255, 255, 255}, {255, 255, 255, 255}};
+	static const struct address everybody = {{255, 255, 255, 255, 255, 255}, {255, 255, 255, 255}, 0};
 	struct stream streams[FLOWS] = {
 		{&from, opt.source, everybody, FLOW_ALL, opt.rate, opt.rate > 0 ? -1 : 0},
 		{&to[0], opt.neighbours[0], opt.hop, FLOW_NEIGHBOUR, opt.pace, -1},

@@ -9,14 +9,15 @@ static void send_burst(uint8_t **frames, unsigned length, unsigned burst, uint32
 {
 	static struct mmsghdr messages[BURST];
 	static struct iovec parts[BURST];
-	int stamped = from.vnet + (opt.gso ? TCP_STAMP : UDP_STAMP);
+	unsigned stamped = (unsigned)from.vnet + stamp_offset(opt.source.v6, opt.gso);
+	unsigned stamp_every = opt.rate > 0 ? 1 : STAMP_EVERY;
 
 	for (unsigned i = 0; i < burst; i++) {
 		unsigned flow = *turn % opt.flows;
 		uint8_t *frame = frames[from.kind == EDGE_PACKET ? flow * BURST + i : flow];
 		struct stamp *s = (struct stamp *)(frame + stamped);
 		s->sequence = sequence[flow]++;
-		s->sent_ns = (*turn)++ % STAMP_EVERY ? 0 : now_ns();
+		s->sent_ns = (*turn)++ % stamp_every ? 0 : now_ns();
 		if (from.kind == EDGE_PACKET) {
 			parts[i] = (struct iovec){frame, length};
 			messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
@@ -45,7 +46,7 @@ static volatile double pace; /* frames/s, 0: as fast as they go, IDLE: none */
 
 static void *sender(void *arg)
 {
-	unsigned length = (unsigned)from.vnet + (opt.gso ? GSO_FRAME : opt.size), turn = 0;
+	unsigned length = (unsigned)from.vnet + (opt.gso ? gso_length(opt.source.v6, opt.gso) : opt.size), turn = 0;
 	unsigned copies = from.kind == EDGE_PACKET ? BURST : 1;
 	uint8_t **frames = calloc((size_t)opt.flows * copies, sizeof *frames);
 	uint32_t *sequence = calloc(opt.flows, sizeof *sequence);
@@ -64,6 +65,14 @@ static void *sender(void *arg)
 		if (rate == IDLE) {
 			sleep_ns(100000);
 			due = (double)now_ns();
+			continue;
+		}
+		if (opt.calm && interval > 0) {
+			/* What a descheduled sender has missed isn't made up for. */
+			for (due = fmod(due, 1) + TICK_NS / interval; due >= 1 && !stop_sender; due--)
+				send_burst(frames, length, 1, sequence, &turn);
+			tx.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+			sleep_ns(TICK_NS);
 			continue;
 		}
 		unsigned burst = interval > 0 ? 1 : opt.gso ? 4 : BURST;
@@ -122,6 +131,7 @@ static void *receiver(void *arg)
 		}
 		const struct stamp *s = stamp_of(frame, length);
 		if (!s || s->flow >= opt.flows) {
+			rx.forged += s && s->flow == FLOW_FORGED;
 			rx.foreign++;
 		} else {
 			account(&flows[s->flow], s);
@@ -187,13 +197,13 @@ static void flood(void)
 	flood_end();
 	printf("{\"elapsed\":%.6f,\"sent\":%llu,\"received\":%llu,\"bytes\":%llu,\"unsegmented\":%llu,"
 		   "\"totalSent\":%llu,\"totalReceived\":%llu,\"refused\":%llu,\"lost\":%lld,\"reordered\":%llu,"
-		   "\"duplicate\":%llu,\"foreign\":%llu,\"waits\":%llu,\"senderCpuNs\":%llu,\"receiverCpuNs\":%llu,"
+		   "\"duplicate\":%llu,\"foreign\":%llu,\"forged\":%llu,\"waits\":%llu,\"senderCpuNs\":%llu,\"receiverCpuNs\":%llu,"
 		   "\"cpuNs\":%llu,\"delayNs\":",
 		elapsed, (unsigned long long)sent, (unsigned long long)received, (unsigned long long)bytes,
 		(unsigned long long)whole, (unsigned long long)tx.sent, (unsigned long long)rx.received,
 		(unsigned long long)tx.refused,
 		(long long)tx.sent - (long long)rx.received + (long long)rx.duplicate, (unsigned long long)rx.reordered,
-		(unsigned long long)rx.duplicate, (unsigned long long)rx.foreign, (unsigned long long)rx.waits,
+		(unsigned long long)rx.duplicate, (unsigned long long)rx.foreign, (unsigned long long)rx.forged, (unsigned long long)rx.waits,
 		(unsigned long long)txcpu, (unsigned long long)rxcpu,
 		(unsigned long long)clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	hist_json(stdout, &rx.delay);

@@ -1,14 +1,16 @@
 /*
  * Guest emulator: two ends of a path, one thread each, and what happened to the frames between them.
  *
- *   guest flood --from EDGE --to EDGE --source MAC/IP --target MAC/IP [--size 64] [--gso] [--flows 1] [--rate 0]
+ *   guest flood --from EDGE --to EDGE --source MAC/IP --target MAC/IP [--size 64] [--gso|--uso] [--flows 1]
+ *               [--rate 0 [--calm]]
  *   guest flood … --search
  *   guest rr    --from EDGE --to EDGE --source MAC/IP --target MAC/IP [--size 64]
  *   guest probe
  *
  * common: [--hop MAC, where the way to the target isn't by its own MAC]  --seconds 1.5  --warmup 0.3  --cpus 0,1 (-1: unpinned)  --wait sleep|poll|spin
  *
- * flood: one thread sends as fast as it can (or --rate frames/s), the other receives; --search looks for the highest
+ * flood: one thread sends as fast as it can (or --rate frames/s; calmly, a millisecond's worth at a time, with its CPU
+ * left to others in between), the other receives; --search looks for the highest
  * rate of which 99.5 % arrive, and then offers twice that. rr: a request goes one way, the answer back, one at a time.
  * Waiting on an empty edge: `sleep` naps 50 us, as a guest with interrupt moderation; `poll` sleeps in poll(2), as QEMU
  * without vhost; `spin` never sleeps. One JSON object on stdout; nothing runs longer than warm-up + seconds + 2 s,
@@ -20,8 +22,8 @@
 #include <getopt.h>
 
 static const struct option long_options[] = {{"from", 1, 0, 'f'}, {"to", 1, 0, 't'}, {"source", 1, 0, 's'},
-	{"target", 1, 0, 'd'}, {"hop", 1, 0, 'h'}, {"size", 1, 0, 'n'}, {"search", 0, 0, 'x'}, {"gso", 0, 0, 'g'},
-	{"flows", 1, 0, 'F'}, {"rate", 1, 0, 'r'},
+	{"target", 1, 0, 'd'}, {"hop", 1, 0, 'h'}, {"size", 1, 0, 'n'}, {"search", 0, 0, 'x'}, {"gso", 0, 0, 'g'}, {"uso", 0, 0, 'u'},
+	{"calm", 0, 0, 'C'}, {"flows", 1, 0, 'F'}, {"rate", 1, 0, 'r'},
 	{"seconds", 1, 0, 'S'}, {"warmup", 1, 0, 'W'}, {"cpus", 1, 0, 'c'}, {"wait", 1, 0, 'w'}, {0}};
 
 static void parse(int argc, char **argv)
@@ -36,7 +38,9 @@ static void parse(int argc, char **argv)
 		case 'd': opt.target = parse_address(optarg); break;
 		case 'n': opt.size = (unsigned)atoi(optarg); break;
 		case 'h': hop = optarg; break;
-		case 'g': opt.gso = 1; break;
+		case 'g': opt.gso = GSO_TCP; break;
+		case 'u': opt.gso = GSO_UDP; break;
+		case 'C': opt.calm = 1; break;
 		case 'x': opt.search = 1; break;
 		case 'F': opt.flows = (unsigned)atoi(optarg); break;
 		case 'r': opt.rate = atof(optarg); break;
@@ -49,8 +53,8 @@ static void parse(int argc, char **argv)
 		default: exit(2);
 		}
 	}
-	if (!opt.from || !opt.to || opt.size < 60 || opt.size > 9000 || !opt.flows || opt.flows > FLOWS_MAX) {
-		fprintf(stderr, "guest: want --from, --to, --size 60..9000, --flows 1..%d\n", FLOWS_MAX);
+	if (!opt.from || !opt.to || opt.size < (opt.source.v6 && !opt.gso ? 80 : 60) || opt.size > 9000 || !opt.flows || opt.flows > FLOWS_MAX) {
+		fprintf(stderr, "guest: want --from, --to, --size 60..9000 (IPv6: from 80), --flows 1..%d\n", FLOWS_MAX);
 		exit(2);
 	}
 	opt.hop = opt.target;
@@ -68,6 +72,7 @@ int main(int argc, char **argv)
 	}
 	parse(argc - 1, argv + 1);
 	int rr = !strcmp(mode, "rr");
+	tap_offloads |= opt.gso == GSO_UDP ? TUN_F_USO4 | TUN_F_USO6 : 0;
 	edge_open(&from, opt.from, rr);
 	edge_open(&to, opt.to, 1);
 	from_tx = from;

@@ -11,7 +11,8 @@
 
 #define NAP_NS 50000
 #define BURST 32			/* frames per sendmmsg at AF_PACKET */
-#define STAMP_EVERY 16		/* flood: reading the clock for each frame would cost more than it tells */
+#define STAMP_EVERY 16		/* flood: reading the clock for each frame would cost more than it tells; at a rate it doesn't */
+#define TICK_NS 1000000u	/* a calm sender sends what is due, and sleeps */
 #define ANSWER_LIMIT_NS 50000000u /* a path may lose the first frame after its TAP was opened */
 #define FLOWS_MAX 65536
 
@@ -21,7 +22,8 @@ static struct {
 	const char *from, *to;
 	struct address source, target, hop; /* hop: the target's address, behind the MAC that leads there */
 	unsigned size, flows;
-	int gso, search, cpus[2];
+	enum gso gso;
+	int calm, search, cpus[2];
 	double seconds, warmup, rate;
 	enum wait wait;
 } opt = {.size = 64, .flows = 1, .cpus = {0, 1}, .seconds = 1.5, .warmup = 0.3};
@@ -38,7 +40,7 @@ static _Alignas(128) struct {
 } tx;
 static _Alignas(128) struct {
 	volatile uint64_t received, bytes, unsegmented;
-	uint64_t reordered, duplicate, foreign, waits, cpu_ns;
+	uint64_t reordered, duplicate, foreign, forged, waits, cpu_ns;
 	struct histogram delay;
 } rx;
 static _Alignas(128) volatile int stop_sender, stop_receiver, measuring;

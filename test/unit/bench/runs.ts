@@ -17,6 +17,7 @@ export function floodRun(peer: string, at: number, rate: number, changes: Partia
 		reordered: 0,
 		duplicate: 0,
 		foreign: 0,
+		forged: 0,
 		waits: 0,
 		senderCpuNs: 0,
 		receiverCpuNs: 0,
