@@ -9,12 +9,14 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IpvtapError } from '../errors.js';
+import { asIpvtapError, IpvtapError } from '../errors.js';
 import { makeFolder } from '../lab/cleanup.js';
 import { run as runCommand } from '../lab/command.js';
 import { type Progress, runBlocks } from './blocks.js';
 import { describeMachine } from './machine.js';
 import { measureForward } from './micro/forward.js';
+import { measureKernel } from './micro/kernel.js';
+import type { KernelMicro } from './micro/result.js';
 import type { Options } from './options.js';
 import { choosePeers, lackOf, type MakePeer, peerNames } from './peers/index.js';
 import type { Need, Peer } from './peers/peer.js';
@@ -83,7 +85,17 @@ async function measureAll(options: Options, progress: Progress): Promise<Results
 		runs: network.runs,
 		setups: network.setups,
 		micro: options.micro ? await measureForward(options.quick ? MICRO_FRAMES_QUICK : MICRO_FRAMES) : [],
+		kernel: options.micro ? await kernelIfAny(progress) : undefined,
 	};
+}
+
+async function kernelIfAny(progress: Progress): Promise<KernelMicro | undefined> {
+	try {
+		return await measureKernel();
+	} catch (error) {
+		progress.note(`\nwarning: the eBPF programs alone are left out: ${asIpvtapError(error).message}`);
+		return undefined;
+	}
 }
 
 interface Measured {

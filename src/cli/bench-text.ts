@@ -2,19 +2,31 @@
 import type { listing } from '../bench/bench.js';
 import { BASELINE } from '../bench/peers/index.js';
 import { counts, type Line, type Results } from '../bench/report/summary.js';
-import { microWords, NOTHING, ratioText, valueText } from '../bench/report/words.js';
+import {
+	kernelTitles,
+	kernelWords,
+	microWords,
+	NOTHING,
+	programTitles,
+	programWords,
+	ratioText,
+	valueText,
+} from '../bench/report/words.js';
 import type { Estimate } from '../bench/statistics.js';
 import type { WireLine } from '../bench/wire.js';
 import { table } from './format.js';
 
 /** One line per row and metric: the baseline's own value, then the others' ratios to it, or their values. */
 export function benchText(results: Results, lines: readonly Line[], raw: string): string {
-	const { machine, micro } = results;
+	const { machine, micro, kernel: offload } = results;
 	const { cpu, cpus, kernel, node, commit, date, pmu } = machine;
 	const counters = pmu ? '' : '; no counters for instructions here';
 	const parts = [`ipvtap ${commit}, Linux ${kernel}, ${cpus} × ${cpu}, Node ${node}, ${date}${counters}\n`];
 	if (lines.length > 0) parts.push(networkTable(results, lines), `${footer(results)}\n`);
 	if (micro.length > 0) parts.push(microTable(results));
+	if (offload !== undefined) {
+		parts.push(figures(kernelTitles, kernelWords(offload)), figures(programTitles, programWords(offload)));
+	}
 	parts.push(`raw results: ${raw}\n`);
 	return parts.join('\n');
 }
@@ -30,11 +42,8 @@ export function listText({ rows, peers }: ReturnType<typeof listing>): string {
 /** Round trips through the user's own NIC. */
 export function wireText(lines: readonly WireLine[]): string {
 	const ms = ({ median }: Estimate): string => `${median.toFixed(3)} ms`;
-	return table(
-		['', 'p50', 'p99', 'p50 / host', 'p99 / host', 'lost'].map((title, index) => ({
-			title,
-			right: index > 0,
-		})),
+	return figures(
+		['', 'p50', 'p99', 'p50 / host', 'p99 / host', 'lost'],
 		lines.map(({ who, p50, p99, ratio50, ratio99, sent, lost }) => [
 			who,
 			ms(p50),
@@ -77,11 +86,16 @@ function footer({ runs, peers }: Results): string {
 }
 
 function microTable({ micro }: Results): string {
-	return table(
-		['the pure forwarder', 'ns/frame', 'collections', 'deoptimisations', 'frames'].map((title, index) => ({
-			title,
-			right: index > 0,
-		})),
+	return figures(
+		['the pure forwarder', 'ns/frame', 'collections', 'deoptimisations', 'frames'],
 		micro.map(microWords),
+	);
+}
+
+/** Names on the left, figures on the right. */
+function figures(titles: readonly string[], lines: readonly string[][]): string {
+	return table(
+		titles.map((title, index) => ({ title, right: index > 0 })),
+		lines,
 	);
 }

@@ -1,3 +1,5 @@
+import type { ProgramInfo } from '../../sys/bpf/program.js';
+
 /** What the pure forwarder took for one kind of frame. */
 export interface MicroResult {
 	name: string;
@@ -7,4 +9,10 @@ export interface MicroResult {
 	collections: number;
 	/** Optimised code thrown away during the measured frames. */
 	deoptimisations: number;
+}
+
+/** What the eBPF programs took, and what they are made of. */
+export interface KernelMicro {
+	cases: readonly { name: string; ns: number }[];
+	programs: readonly ({ name: string; mode: string } & ProgramInfo)[];
 }

@@ -6,7 +6,17 @@ import { rows } from '../rows/index.js';
 import { goals } from './goals.js';
 import type { Plot } from './plots.js';
 import { counts, type Line, type Results } from './summary.js';
-import { microWords, NOTHING, quantity, ratioText, valueText } from './words.js';
+import {
+	kernelTitles,
+	kernelWords,
+	microWords,
+	NOTHING,
+	programTitles,
+	programWords,
+	quantity,
+	ratioText,
+	valueText,
+} from './words.js';
 
 /** @param pictures the plots, with the path of each as the page sees it. */
 export function markdownReport(
@@ -23,6 +33,11 @@ export function markdownReport(
 	if (results.setups.some(({ attachMs }) => attachMs.length > 0))
 		parts.push('### Attaching', setupsTable(results));
 	if (results.micro.length > 0) parts.push('### The decision alone', microTable(results));
+	if (results.kernel !== undefined)
+		parts.push(
+			table(kernelTitles, kernelWords(results.kernel)),
+			table(programTitles, programWords(results.kernel)),
+		);
 	return `${parts.join('\n\n')}\n`;
 }
 

@@ -1,6 +1,6 @@
 /** What was measured, boiled down: one line per row and metric, with what each peer did. Pure. */
 import type { Machine } from '../machine.js';
-import type { MicroResult } from '../micro/result.js';
+import type { KernelMicro, MicroResult } from '../micro/result.js';
 import { BASELINE } from '../peers/index.js';
 import type { Metric, Row } from '../rows/row.js';
 import type { Run } from '../run.js';
@@ -31,6 +31,8 @@ export interface Results {
 	runs: readonly Run[];
 	setups: readonly Setup[];
 	micro: readonly MicroResult[];
+	/** undefined where there is no eBPF, or nobody asked. */
+	kernel?: KernelMicro | undefined;
 }
 
 export interface Cell {
@@ -94,6 +96,7 @@ export function merge(sittings: readonly Results[]): Results {
 		runs,
 		setups: sittings.flatMap(({ setups }) => setups),
 		micro: sittings.findLast(({ micro }) => micro.length > 0)?.micro ?? [],
+		kernel: sittings.findLast(({ kernel }) => kernel !== undefined)?.kernel,
 	};
 }
 

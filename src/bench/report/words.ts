@@ -1,5 +1,5 @@
 /** How figures are written. Pure. */
-import type { MicroResult } from '../micro/result.js';
+import type { KernelMicro, MicroResult } from '../micro/result.js';
 import type { Metric } from '../rows/row.js';
 import type { Estimate } from '../statistics.js';
 
@@ -53,4 +53,29 @@ export function microWords({
 	frames,
 }: MicroResult): string[] {
 	return [name, nsPerFrame.toFixed(1), String(collections), String(deoptimisations), scaled(frames)];
+}
+
+export const kernelTitles = ['eBPF programs, mode l2', 'ns/frame'] as const;
+
+/** Lines of the table of the programs alone. */
+export function kernelWords({ cases }: KernelMicro): string[][] {
+	return cases.map(({ name, ns }) => [name, String(Math.round(ns))]);
+}
+
+export const programTitles = [
+	'program',
+	'mode',
+	'instructions',
+	'machine code',
+	'looked at by the verifier',
+] as const;
+
+export function programWords({ programs }: KernelMicro): string[][] {
+	return programs.map(({ name, mode, instructions, jitedBytes, verified }) => [
+		`\`${name}\``,
+		mode,
+		String(instructions),
+		jitedBytes === 0 ? NOTHING : `${scaled(jitedBytes)}B`,
+		verified === 0 ? NOTHING : scaled(verified),
+	]);
 }

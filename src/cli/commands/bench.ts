@@ -47,6 +47,7 @@ export async function bench(given: Given & WireGiven & { json?: boolean; list?: 
 		goals: goals(results, rows),
 		setups: results.setups.map(({ attachMs: _, ...setup }) => setup),
 		micro: results.micro,
+		kernel: results.kernel,
 		raw,
 	};
 	print(json, document, benchText(results, lines, raw));

@@ -71,7 +71,7 @@ const objectPath = fileURLToPath(new URL('../../../../bpf/ipvtap.bpf.o', import.
 /** Where `observed` and `mode` lie in the section of constants. */
 const OBSERVED = 0;
 const MODE = 4;
-const programNames = ['from_slave', 'from_wire', 'from_host'] as const;
+export const programNames = ['from_slave', 'from_wire', 'from_host'] as const;
 
 /** Two forms of each program: one for what Linux has from 6.2 on. */
 function formOf(name: ProgramName, probing = false): string {

@@ -1,5 +1,6 @@
-/** Every row with few guests brings something on ipvtap: frames, bytes or transactions; never how many. */
+/** Every row with few guests brings something on ipvtap, and so do the programs alone; never how much. */
 import test from 'ava';
+import { measureKernel } from '../../../src/bench/micro/kernel.js';
 import { choosePeers, lackOf, OFFLOAD } from '../../../src/bench/peers/index.js';
 import { buildPrograms } from '../../../src/bench/programs.js';
 import { rows } from '../../../src/bench/rows/index.js';
@@ -33,4 +34,11 @@ test('each row measures', async t => {
 		removeFolder();
 	}
 	await assertNothingLeft(before);
+});
+
+test('the eBPF programs decide as they have to while they are measured', async t => {
+	const { cases, programs } = await measureKernel();
+	t.true(cases.length > 12 && cases.every(({ ns }) => ns > 0));
+	t.is(programs.length, 9);
+	t.true(programs.every(({ instructions }) => instructions > 100));
 });

@@ -34,5 +34,11 @@ export function results(): Results {
 		],
 		setups: [{ peer: 'ipvtap', guests: 1000, seconds: 9, attachMs: [5, 7, 150], residentMb: 120 }],
 		micro: [{ name: 'any', frames: 1e6, nsPerFrame: 40, collections: 0, deoptimisations: 0 }],
+		kernel: {
+			cases: [{ name: 'guest to guest', ns: 91 }],
+			programs: [
+				{ name: 'from_slave', mode: 'l2', instructions: 4487, jitedBytes: 20_905, verified: 25_062 },
+			],
+		},
 	};
 }
