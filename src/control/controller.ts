@@ -16,6 +16,7 @@ import { mergeLimits } from './limits.js';
 import { LinkWatch } from './link-watch.js';
 import type { Listing, Master, Slave, Statistics } from './model.js';
 import { checkSlaveName } from './names.js';
+import { PluggedIn } from './plugged-in.js';
 import { restoreForwarding } from './port/forwarding.js';
 import type { PortChange } from './port.js';
 import { isUpOtherwise, stillHasSlaves } from './refusals.js';
@@ -57,6 +58,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	readonly estate: Estate;
 	readonly serial = new Serial();
 	readonly domains: Domains;
+	readonly pluggedIn: PluggedIn;
 	readonly state: StateFile;
 	readonly #watch: LinkWatch;
 	readonly #memory: AddressMemory;
@@ -70,6 +72,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		this.estate = new Estate(monitor, log, config.stateDir);
 		this.#watch = new LinkWatch(this, monitor, log);
 		this.domains = new Domains(this, log);
+		this.pluggedIn = new PluggedIn(this, log);
 		this.#memory = new AddressMemory(this, log);
 	}
 
@@ -227,6 +230,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			for (const slave of state.slaves) this.#adoptTap(slave);
 			this.domains.adopt(state.domains ?? []);
 			for (const master of state.masters) await this.#watch.reopen(master.name);
+			await this.pluggedIn.adoptAll();
 			await this.closeImplicit();
 			this.save();
 		});
@@ -252,6 +256,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			this.#watch.close();
 			this.#memory.close();
 			this.domains.close();
+			this.pluggedIn.close();
 			await undo.run(this.#log);
 		});
 	}

@@ -10,10 +10,11 @@
  * Hooks may be missed: libvirtd or we may have been away. What counts then is whether a QEMU has the TAP open: a
  * slave goes with it, which also is how detach-device shows.
  */
+import { runsInLibvirt } from '../../qemu/libvirt/runs.js';
 import { vhostAvailable } from '../../qemu/vhost.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { getLink, type Link } from '../sys/netlink/link.js';
+import { getLink } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
 import { type LimitRequest, mergeLimits } from './limits.js';
 import type { Domain, DomainState, Flag, Mode, Permission } from './model.js';
@@ -118,25 +119,11 @@ export class Domains {
 	adopt(records: DomainRecord[]): void {
 		const { registry } = this.#controller;
 		for (const record of records) {
-			// The machine has started anew, or the domain ended while nobody watched.
-			if (!isReservation(record) && this.#slaves(record.name).length === 0)
-				registry.removeDomain(record.name);
+			// The machine has started anew, or the domain ended while nobody watched; or all of its NICs are unplugged.
+			const lost = !isReservation(record) && this.#slaves(record.name).length === 0;
+			if (lost && !runsInLibvirt(record)) registry.removeDomain(record.name);
 			else if (record.state === 'incoming') this.#openAtFirstFrame(record.name);
 		}
-	}
-
-	/** A TAP has appeared that a running domain declares: libvirt, or somebody for it, made it; within `serial`. */
-	async adoptTap(link: Link): Promise<void> {
-		const { registry } = this.#controller;
-		const found = registry.declared(link.name);
-		if (!found || link.kind !== 'tun' || registry.slave(found.nic.name)) return;
-		const { domain, nic } = found;
-		if (domain.state !== 'running') return;
-		this.#log.info(
-			{ domain: domain.name, slave: nic.name, ifname: link.name },
-			'TAP of a declared NIC appeared',
-		);
-		await this.#attach(domain, nic, { closed: false });
 	}
 
 	/** A domain of that name with another uuid is another domain: libvirt has no two of one name. */
@@ -166,7 +153,7 @@ export class Domains {
 					this.#checkMaster(wanted);
 					if (!wanted.present) return void this.#plan(record, nic);
 					checkDevice(wanted);
-					await this.#attach(record, nic, { ...wanted, closed: true });
+					await this.attach(record, nic, { ...wanted, closed: true });
 					undo.push(() => this.#dropSlave(nic.name));
 					this.#checkMtu(wanted);
 				});
@@ -201,7 +188,7 @@ export class Domains {
 				});
 			}
 			this.#checkMaster(wanted);
-			await this.#attach(record, nic, { ...wanted, closed: record.state === 'incoming' });
+			await this.attach(record, nic, { ...wanted, closed: record.state === 'incoming' });
 		} else if (wanted.alias !== undefined) {
 			registry.changeSlave(nic.name, { domain: { ...slave.domain, alias: wanted.alias } });
 		}
@@ -257,7 +244,8 @@ export class Domains {
 		this.#set(record);
 	}
 
-	#attach(
+	/** One of its NICs becomes a slave; within `serial`. */
+	attach(
 		record: DomainRecord,
 		nic: DeclaredNic,
 		{ closed, mode, flag, alias }: Pick<NicRequest, 'mode' | 'flag' | 'alias'> & { closed: boolean },

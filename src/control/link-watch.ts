@@ -118,7 +118,7 @@ export class LinkWatch {
 		if (master !== undefined) return gone ? this.#masterGone(master) : this.#masterChanged(master, link);
 		if (gone) return;
 		if (registry.master(link.name) && !estate.port(link.name)) await this.reopen(link.name);
-		await this.#controller.domains.adoptTap(link);
+		await this.#controller.pluggedIn.adopt(link);
 	}
 
 	async #tapGone(name: string): Promise<void> {
@@ -145,7 +145,10 @@ export class LinkWatch {
 		if (wasReopened) await estate.setLive(slave, false);
 		else if (before?.link.carrier === link.carrier) return;
 		this.#log.info({ slave: name }, link.carrier ? 'QEMU has opened the TAP' : 'QEMU has gone');
-		if (link.carrier) this.forget(name);
+		if (link.carrier) {
+			this.forget(name);
+			this.#controller.pluggedIn.opened(name);
+		}
 		if (slave.ephemeral && !link.carrier) await this.#controller.drop(slave);
 		else await estate.setLive(slave, link.carrier);
 	}
@@ -229,5 +232,6 @@ export class LinkWatch {
 			const link = known ? byIndex.get(known.ifindex) : links.find(other => other.name === name);
 			if (link ?? known) await this.#handle((link ?? known) as Link, link === undefined);
 		}
+		await this.#controller.pluggedIn.adoptAll();
 	}
 }

@@ -157,7 +157,7 @@ export class LibvirtHost {
 	async boot(options: DomainOptions): Promise<GuestAgent> {
 		this.#agents++;
 		const agent = await this.listen();
-		await this.define({ ...options, agent: this.#agentPath });
+		await this.define({ ...options, agent: this.agentPath });
 		await this.virsh('start', options.name);
 		await agent.hello;
 		return agent;
@@ -165,14 +165,15 @@ export class LibvirtHost {
 
 	/** The QEMU of the domain that was booted last looks for its agent when it is restored, too. */
 	async listen(): Promise<GuestAgent> {
-		const agent = new GuestAgent(this.#agentPath);
+		const agent = new GuestAgent(this.agentPath);
 		await agent.ready();
 		// QEMU is a user of its own.
-		chmodSync(this.#agentPath, 0o777);
+		chmodSync(this.agentPath, 0o777);
 		return agent;
 	}
 
-	get #agentPath(): string {
+	/** Of the domain that was booted last. */
+	get agentPath(): string {
 		return join(this.lan.folder, `agent${this.#agents}.sock`);
 	}
 
