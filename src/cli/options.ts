@@ -12,7 +12,7 @@ export const multicastSlave = (): Option =>
 export const offload = (): Option =>
 	new Option(
 		'--offload <how>',
-		'auto, none, tc-bpf, or the path of a module that keeps frames from us',
+		'auto, none, tc-bpf, tc-flower, or the path of a module that keeps frames from us',
 	).argParser((how: string) => (how.includes('/') ? resolve(how) : how));
 export const learn = (): Option =>
 	new Option(

@@ -111,11 +111,11 @@ export interface Master {
 	state: 'up' | 'down';
 	mode: Mode;
 	flag: Flag;
-	/** `none`, `tc-bpf`, or the name of a module's hook. */
+	/** `none`, `tc-bpf`, `tc-flower`, or the name of a module's hook. */
 	offload: string;
 	/** How the offload is attached, or why there is none though one was asked for. */
 	offloadDetail?: string;
-	/** What the NIC could do in the kernel's place (`ethtool -k`); absent while there is no device. ipvtap uses none of it. */
+	/** What the NIC could do in the kernel's place (`ethtool -k`); absent while there is no device. */
 	nic?: NicFeatures;
 	/** Seconds that a learned address is believed in without a sign of its guest. */
 	ageing: number;

@@ -268,7 +268,7 @@ export class Port extends EventEmitter<PortEvents> {
 
 	/** What the user should know of it. */
 	get warnings(): string[] {
-		return this.#mode.warnings;
+		return [...this.#mode.warnings, ...this.#offload.warnings];
 	}
 
 	groups(name: string): SlaveGroups {

@@ -1,12 +1,12 @@
-/** From what the user asked for to a hook: `none`, `auto`, `tc-bpf`, or the path of a module of the user's own. */
+/** From what the user asked for to a hook: `none`, `auto`, one of ours by name, or the path of a module of the user's own. */
 import { statSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ModeName } from '../datapath/port-state.js';
 import { IpvtapError } from '../errors.js';
 import type { XmitOffload } from './offload.js';
-import type { AttachKind } from './tc-bpf/attachments.js';
-import { TcBpf } from './tc-bpf/tc-bpf.js';
+import { TcBpf, type TcBpfOptions } from './tc-bpf/tc-bpf.js';
+import { TcFlower } from './tc-flower/tc-flower.js';
 
 export interface Choice {
 	hook?: XmitOffload;
@@ -33,7 +33,7 @@ export async function chooseOffload(
 ): Promise<Choice> {
 	checkOffload(wanted);
 	if (wanted === 'none') return {};
-	const hook = isAbsolute(wanted) ? await loadModule(wanted) : new TcBpf(tcBpfOptions(env));
+	const hook = isAbsolute(wanted) ? await loadModule(wanted) : ourOwn(wanted, tcBpfOptions(env));
 	const reason = await hook.probe(mode);
 	if (reason === undefined) return { hook };
 	if (wanted === 'auto') return { reason };
@@ -42,10 +42,14 @@ export async function chooseOffload(
 	});
 }
 
-const words = ['auto', 'none', 'tc-bpf'];
+const words = ['auto', 'none', 'tc-bpf', 'tc-flower'];
+
+function ourOwn(wanted: string, options: TcBpfOptions): XmitOffload {
+	return wanted === 'tc-flower' ? new TcFlower(options) : new TcBpf(options);
+}
 
 /** `IPVTAP_TC_ATTACH` is for tests, and for kernels that have what they should not be asked for. */
-function tcBpfOptions({ IPVTAP_TC_ATTACH }: NodeJS.ProcessEnv): { attach?: AttachKind } {
+function tcBpfOptions({ IPVTAP_TC_ATTACH }: NodeJS.ProcessEnv): TcBpfOptions {
 	return IPVTAP_TC_ATTACH === 'tcx' || IPVTAP_TC_ATTACH === 'clsact' ? { attach: IPVTAP_TC_ATTACH } : {};
 }
 

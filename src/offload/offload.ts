@@ -38,6 +38,8 @@ export interface OffloadContext {
 	stateDir: string;
 	/** Makes sure that a device has a clsact qdisc; it is taken away again with the port. */
 	ensureClsact(ifindex: number): void;
+	/** What works, but not as was asked for: a sentence for the log, and for whoever looks at the port. */
+	warn(text: string): void;
 }
 
 export interface PortPolicy {
@@ -89,6 +91,8 @@ export interface OffloadCounters {
 }
 
 export interface OffloadedPort {
+	/** What does the work, where that is not what the hook is called. */
+	readonly name?: string;
 	/** How it is attached, in words: `tcx`. */
 	readonly detail: string;
 	/**
@@ -100,7 +104,7 @@ export interface OffloadedPort {
 	 * Of a hook that punts: a map as the frame threads know it (src/datapath/kernel-buckets.ts), where they take `rx` from
 	 * for what they deliver themselves, so that both together keep to it. Without one they count for themselves.
 	 */
-	readonly buckets?: number;
+	readonly buckets?: number | undefined;
 	/** The port as a whole; the first call attaches the master and the host slave. */
 	setPort(policy: PortPolicy): MaybePromise<void>;
 	/** From now on the slave's frames are judged. Before, and after `removeSlave`, none passes. Again: its policy has changed. */

@@ -26,6 +26,8 @@ export type Outlet = number | 'punt';
 export class OffloadBench {
 	readonly hook: XmitOffload;
 	port!: OffloadedPort;
+	/** What the hook wants its user to know. */
+	readonly warnings: string[] = [];
 	readonly #folder = mkdtempSync(join(tmpdir(), 'ipvtap-compliance-'));
 	readonly #ends = new Map<Outlet, FrameEnd>();
 	readonly #devices = new Map<number, number>();
@@ -37,6 +39,18 @@ export class OffloadBench {
 		this.hook = hook;
 		this.#mode = mode;
 	}
+
+	get stateDir(): string {
+		return this.#folder;
+	}
+
+	/** As the hook knows the port. */
+	get policy(): PortPolicy {
+		return this.#policy;
+	}
+
+	/** Who owns what at first. */
+	readonly addresses = standardTopology().addresses;
 
 	/** Makes the devices, and the hook's port with everything that the table's port has. */
 	async open(): Promise<void> {
@@ -57,6 +71,7 @@ export class OffloadBench {
 			ensureClsact: ifindex => {
 				if (ensureClsact(ifindex)) this.#clsacts.add(ifindex);
 			},
+			warn: text => this.warnings.push(text),
 		});
 		const host = this.device(EDGE_HOST);
 		const master = { ifindex: this.device(EDGE_WIRE), mac: MASTER, mtu: 1500 };
@@ -66,7 +81,7 @@ export class OffloadBench {
 			await this.port.addSlave(this.slave(edge));
 			await this.port.setGroups?.(edge, { inet: 'all', inet6: 'all', exact: false });
 		}
-		for (const { address, edge } of standardTopology().addresses) await this.port.addAddress(address, edge);
+		for (const { address, edge } of this.addresses) await this.port.addAddress(address, edge);
 		if (this.#mode === 'l3') await this.#addRoutes();
 		await this.port.settle();
 	}

@@ -208,7 +208,7 @@ export function comply(test: TestFn, name: string, makeHook: () => XmitOffload |
 }
 
 /** @returns what is wrong about what a hook did with a frame, or undefined. */
-function complaintOf(bench: OffloadBench, one: Case): string | undefined {
+export function complaintOf(bench: OffloadBench, one: Case): string | undefined {
 	const pure = new PurePort(topologyOf(one));
 	const edge = edgeOf(one.from);
 	const memory = new Uint8Array(16 + one.frame.length);

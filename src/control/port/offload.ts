@@ -13,9 +13,10 @@ import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { chooseOffload } from '../../offload/choose.js';
-import { dropLeftovers } from '../../offload/leftovers.js';
+import { dropLeftovers, dropRules } from '../../offload/leftovers.js';
 import type {
 	MaybePromise,
+	OffloadContext,
 	OffloadCounters,
 	OffloadedPort,
 	PortPolicy,
@@ -62,6 +63,7 @@ export class PortOffload {
 	#hook: OffloadedPort | undefined;
 	#punt: { name: string; ifindex: number } | undefined;
 	#status: OffloadStatus = { name: 'none' };
+	#warnings: string[] = [];
 	#mode: Mode;
 	#wanted = 'none';
 	/** Whether everybody has been plugged in whom a daemon before this had. */
@@ -80,7 +82,14 @@ export class PortOffload {
 
 	get status(): OffloadStatus {
 		// How it is attached may be known only when it is.
-		return this.#hook ? { name: this.#status.name, detail: this.#hook.detail } : this.#status;
+		if (!this.#hook) return this.#status;
+		const { name = this.#status.name, detail } = this.#hook;
+		return { name, detail };
+	}
+
+	/** What the hook wants the user to know. */
+	get warnings(): readonly string[] {
+		return this.#warnings;
 	}
 
 	/**
@@ -109,6 +118,7 @@ export class PortOffload {
 		this.#wanted = wanted;
 		await this.#off();
 		this.#status = { name: 'none', ...(reason === undefined ? {} : { detail: reason }) };
+		dropRules(this.#options.stateDir, master.ifindex);
 		if (!hook) return dropLeftovers(this.#options.stateDir, master.ifindex);
 		try {
 			await this.#on(await hook.open(this.#context(master)), master);
@@ -209,13 +219,17 @@ export class PortOffload {
 		return this.#off();
 	}
 
-	#context(master: Link) {
-		const { stateDir, shield } = this.#options;
+	#context(master: Link): OffloadContext {
+		const { stateDir, shield, log } = this.#options;
 		return {
 			mode: this.#mode,
 			master: master.ifindex,
 			stateDir,
-			ensureClsact: (ifindex: number) => shield.ensureClsact(ifindex),
+			ensureClsact: ifindex => shield.ensureClsact(ifindex),
+			warn: text => {
+				this.#warnings.push(text);
+				log.warn(text);
+			},
 		};
 	}
 
@@ -233,6 +247,7 @@ export class PortOffload {
 	async #off(): Promise<void> {
 		const hook = this.#hook;
 		this.#hook = undefined;
+		this.#warnings = [];
 		await this.#last;
 		if (hook) this.#remember(hook);
 		await hook?.detach();

@@ -6,11 +6,11 @@
  *
  * Programs and maps need no pins: links hold them.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isBpffs, mountBpffs, mountsOutliveUs, unmountBpffs } from '../../sys/bpf/bpffs.js';
 import { openPin, pin } from '../../sys/bpf/link.js';
+import { nameOf } from '../state-name.js';
 
 export class Pins {
 	readonly folder: string;
@@ -87,7 +87,7 @@ export class Pins {
 }
 
 function sharedRoot(stateDir: string, bpffs: string): string {
-	return join(bpffs, `ipvtap-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`);
+	return join(bpffs, nameOf(stateDir));
 }
 
 function ownRoot(stateDir: string): string {

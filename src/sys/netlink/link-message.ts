@@ -27,6 +27,8 @@ export interface Link {
 	masterIfindex: number | undefined;
 	/** The lower device or veth peer, if it lives in this namespace: elsewhere the number would mean another device. */
 	linkIfindex: number | undefined;
+	/** Of the switch in hardware that it is a port of, in hex: a NIC's in switchdev mode, for one. */
+	switchId: string | undefined;
 	/** ARPHRD_*: 1 is Ethernet, 772 loopback. */
 	arpType: number;
 	alias: string | undefined;
@@ -59,6 +61,7 @@ export function parseLink({ body }: Message): Link | undefined {
 		carrierUps: number(fields, IFLA_CARRIER_UP_COUNT) ?? 0,
 		masterIfindex: number(fields, IFLA_MASTER),
 		linkIfindex: fields.has(IFLA_LINK_NETNSID) ? undefined : number(fields, IFLA_LINK),
+		switchId: fields.get(IFLA_PHYS_SWITCH_ID)?.toString('hex'),
 		arpType: readU16(body, 2),
 		alias: alias && readText(alias),
 		stats: counters(fields.get(IFLA_STATS64)),
@@ -112,6 +115,7 @@ const IFLA_WIRELESS = 11;
 const IFLA_OPERSTATE = 16;
 const IFLA_STATS64 = 23;
 const IFLA_CARRIER = 33;
+const IFLA_PHYS_SWITCH_ID = 36;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_CARRIER_UP_COUNT = 47;
 const AF_UNSPEC = 0;

@@ -22,6 +22,7 @@ import {
 	u32,
 } from './message.js';
 import { dump, request } from './socket.js';
+import { encodeActions, mirred, TC_ACT_UNSPEC, type Way } from './tc-action.js';
 
 export type Hook = 'ingress' | 'egress';
 
@@ -89,7 +90,7 @@ export function replaceClassicFilter(
 
 /** Where a frame that a filter matches goes on: into a device as if received there, or a copy of it out by one. */
 export interface Diversion {
-	kind: 'redirect-ingress' | 'mirror-egress';
+	kind: Way;
 	/** ifindex of that device. */
 	to: number;
 }
@@ -105,25 +106,7 @@ export function replaceDivertingFilter(
 	filter: FilterKey & { program: Uint8Array },
 	{ kind, to }: Diversion,
 ): void {
-	const redirect = kind === 'redirect-ingress';
-	// struct tc_mirred { u32 index, capab; i32 action, refcnt, bindcnt, eaction; u32 ifindex }
-	const parameters = Buffer.concat(
-		[
-			0,
-			0,
-			redirect ? TC_ACT_STOLEN : TC_ACT_UNSPEC,
-			0,
-			0,
-			redirect ? TCA_INGRESS_REDIR : TCA_EGRESS_MIRROR,
-			to,
-		].map(u32),
-	);
-	const action = nested(
-		1,
-		attribute(TCA_ACT_KIND, text('mirred')),
-		nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
-	);
-	const options = [nested(TCA_BPF_ACT, action)];
+	const options = [nested(TCA_BPF_ACT, encodeActions([mirred(kind, to)]))];
 	sendProgram(`divert from device ${ifindex}`, NLM_F_CREATE | NLM_F_REPLACE, ifindex, hook, filter, options);
 }
 
@@ -236,13 +219,21 @@ function passAll(): Uint8Array {
 	return Buffer.concat([u16(BPF_RET_K), u16(0), u32(TC_ACT_UNSPEC)]);
 }
 
-function filterMessage(ifindex: number, hook: Hook, priority: number, handle: number): Buffer {
+/** @param protocol ethertype of the frames that it is for; 0 where a filter is looked for by its key. */
+export function filterMessage(
+	ifindex: number,
+	hook: Hook,
+	priority: number,
+	handle: number,
+	protocol = ETH_P_ALL,
+): Buffer {
 	// tcm_info is priority << 16 | protocol, the protocol as it lies on the wire.
-	const protocol = readU16(Buffer.from([ETH_P_ALL >> 8, ETH_P_ALL & 0xff]), 0);
-	return tcmsg(ifindex, handle, parents[hook], (priority << 16) | protocol);
+	const onWire = readU16(Buffer.from([protocol >> 8, protocol & 0xff]), 0);
+	return tcmsg(ifindex, handle, parents[hook], (priority << 16) | onWire);
 }
 
-function filterQuery(ifindex: number, hook: Hook): Buffer {
+/** For a dump of all filters of a hook. */
+export function filterQuery(ifindex: number, hook: Hook): Buffer {
 	return tcmsg(ifindex, 0, parents[hook], 0);
 }
 
@@ -254,17 +245,17 @@ function tcmsg(ifindex: number, handle: number, parent: number, info: number): B
 // linux/rtnetlink.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/bpf_common.h, linux/if_ether.h
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
-const RTM_NEWTFILTER = 44;
-const RTM_DELTFILTER = 45;
-const RTM_GETTFILTER = 46;
-const TCMSG_BYTES = 20;
+export const RTM_NEWTFILTER = 44;
+export const RTM_DELTFILTER = 45;
+export const RTM_GETTFILTER = 46;
+export const TCMSG_BYTES = 20;
 const TC_H_ROOT = 0xffffffff;
 const TC_H_CLSACT = 0xfffffff1;
 const CLSACT_HANDLE = 0xffff0000;
 /** TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS or TC_H_MIN_EGRESS) */
 const parents: Record<Hook, number> = { ingress: 0xfffffff2, egress: 0xfffffff3 };
-const TCA_KIND = 1;
-const TCA_OPTIONS = 2;
+export const TCA_KIND = 1;
+export const TCA_OPTIONS = 2;
 const TCA_BPF_ACT = 1;
 const TCA_BPF_OPS_LEN = 4;
 const TCA_BPF_OPS = 5;
@@ -274,12 +265,4 @@ const TCA_BPF_FLAGS = 8;
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
 const BPF_MAXINSNS = 4096;
 const BPF_RET_K = 0x06;
-const TC_ACT_UNSPEC = 0xffffffff;
-const TC_ACT_STOLEN = 4;
-const TCA_ACT_KIND = 1;
-const TCA_ACT_OPTIONS = 2;
-// linux/tc_act/tc_mirred.h
-const TCA_MIRRED_PARMS = 2;
-const TCA_EGRESS_MIRROR = 2;
-const TCA_INGRESS_REDIR = 3;
 const ETH_P_ALL = 0x0003;

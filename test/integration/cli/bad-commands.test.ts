@@ -166,7 +166,7 @@ test.serial('what this version can not do', async t => {
 		await site.run('up', 'eth0', '--offload', 'xdp'),
 		2,
 		"offload 'xdp': there is no such hook",
-		/auto, none, tc-bpf, or the absolute path/,
+		/auto, none, tc-bpf, tc-flower, or the absolute path/,
 	);
 	await site.gone();
 	await site.attach('a');

@@ -1,5 +1,5 @@
 /**
- * The compliance suite over tc-bpf in both its ways, the worked example of docs/, and the module that IPVTAP_HOOK names;
+ * The compliance suite over tc-bpf in both its ways, tc-flower, the worked example of docs/, and the module that IPVTAP_HOOK names;
  * and over hooks that break the law, to show that it would be noticed.
  */
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import test, { type ExecutionContext, type TestFn } from 'ava';
 import { chooseOffload } from '../../../src/offload/choose.js';
 import type { OffloadContext, OffloadedPort, XmitOffload } from '../../../src/offload/offload.js';
 import { TcBpf } from '../../../src/offload/tc-bpf/tc-bpf.js';
+import { TcFlower } from '../../../src/offload/tc-flower/tc-flower.js';
 import { comply } from '../../compliance/offload.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
 import { isOlderThan } from '../../helpers/kernel-age.js';
@@ -18,6 +19,7 @@ const example = fileURLToPath(new URL('../../../../docs/examples/audit-offload.m
 if (isOlderThan(6, 6)) test.skip('tcx: not in this kernel', t => t.fail());
 else comply(test, 'tcx', () => new TcBpf({ attach: 'tcx' }));
 comply(test, 'clsact', () => new TcBpf({ attach: 'clsact' }));
+comply(test, 'tc-flower', () => new TcFlower());
 for (const path of [example, process.env.IPVTAP_HOOK].filter(path => path !== undefined)) {
 	comply(test, path.split('/').at(-1)!, async () => (await chooseOffload(path, 'l2')).hook!);
 }

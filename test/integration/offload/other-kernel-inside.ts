@@ -6,7 +6,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { type Outcome, outcomesFile, type Step, steps } from './other-kernel-steps.js';
+import { flowerSteps } from './flower-steps.js';
+import { type Outcome, outcomesFile, type Step, siteSteps } from './other-kernel-steps.js';
 
 async function take(step: Step): Promise<Outcome> {
 	const started = performance.now();
@@ -23,7 +24,7 @@ async function take(step: Step): Promise<Outcome> {
 }
 
 const outcomes: Record<string, Outcome> = {};
-for (const [name, step] of Object.entries(steps)) {
+for (const [name, step] of Object.entries({ ...siteSteps, ...flowerSteps })) {
 	outcomes[name] = await take(step);
 	if (outcomes[name].failed) break;
 }

@@ -34,7 +34,7 @@ let flows: Flows;
 let devices: Record<string, number>;
 const objects: ObjectIds = { programs: [], maps: [] };
 
-export const steps: Readonly<Record<string, Step>> = {
+export const siteSteps: Readonly<Record<string, Step>> = {
 	'the decision table through the loaded programs, in all modes': () => {
 		const kernel = new KernelPort(true);
 		const cases = Object.values(rooms).flat();

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { missingKernel, OtherKernel, share } from '../../helpers/other-kernel.js';
-import { type Outcome, outcomesFile, steps } from './other-kernel-steps.js';
+import { flowerModules, flowerSteps } from './flower-steps.js';
+import { type Outcome, outcomesFile, siteSteps } from './other-kernel-steps.js';
 
 const missing = await missingKernel();
 const because = missing === undefined ? '' : ` (no such kernel: ${missing})`;
@@ -18,7 +19,7 @@ let outcomes: Partial<Record<string, Outcome>> = {};
 	async t => {
 		const machine = await OtherKernel.boot({
 			name: 'other',
-			drivers: ['crc32c_generic', 'nft_ct', 'tun', 'veth', 'sch_ingress', 'cls_bpf'],
+			drivers: ['crc32c_generic', 'nft_ct', 'tun', 'veth', 'sch_ingress', 'cls_bpf', ...flowerModules],
 			memory: 1024,
 			processors: 2,
 		});
@@ -32,7 +33,7 @@ let outcomes: Partial<Record<string, Outcome>> = {};
 	},
 );
 
-for (const name of Object.keys(steps)) {
+for (const name of Object.keys({ ...siteSteps, ...flowerSteps })) {
 	(missing === undefined ? test.serial : test.serial.skip)(`${name}${because}`, t => {
 		const { failed, said, seconds } = outcomes[name] ?? notReached;
 		t.log(`${seconds.toFixed(1)} s: ${said}`);

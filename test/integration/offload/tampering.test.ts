@@ -101,6 +101,7 @@ test.serial(
 				master,
 				stateDir: join(site.product.folder, 'none'),
 				ensureClsact,
+				warn: t.fail,
 			} as const;
 			for (const attach of isOlderThan(6, 6) ? (['clsact'] as const) : (['tcx', 'clsact'] as const)) {
 				const port = new TcBpf({ attach }).open(context) as OffloadedPort;

@@ -27,6 +27,13 @@ test('a hook that lacks the rules of a mode is none for it', async t => {
 	await t.throwsAsync(chooseOffload(path, 'l3s'), { message: `offload '${path}': no rules of l3s` });
 });
 
+test('tc-flower is asked for by name, and not in l3s', async t => {
+	t.notThrows(() => checkOffload('tc-flower'));
+	await t.throwsAsync(chooseOffload('tc-flower', 'l3s'), {
+		message: /^offload 'tc-flower': in l3s the host's stack takes what comes from the wire/,
+	});
+});
+
 test('a word that is no hook is refused', t => {
 	t.throws(() => checkOffload('xdp'), { message: "offload 'xdp': there is no such hook" });
 	t.throws(() => checkOffload('./hook.mjs'), { message: /there is no such hook/ });
