@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 output=${1:-ipvtap.bpf.o}
 # Paths would get into the type information; the host's own headers are the only ones that matter.
-clang-14 -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Werror -fdebug-compilation-dir=. \
+clang-14 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -fdebug-compilation-dir=. \
 	-I "/usr/include/$(uname -m)-linux-gnu" -c ipvtap.bpf.c -o "$output"
 # DWARF is for nobody: the kernel wants BTF alone.
 llvm-strip-14 -g "$output"

@@ -20,6 +20,9 @@ INLINE __u16 udp_port4(struct __sk_buff *skb, const struct ipv4 *ip, __u32 heade
 {
 	__u16 port = 0;
 	if (ip->protocol != UDP || ip->fragment & FRAGMENT_OFFSET) return 0;
+	/* A helper costs as much as a look-up. */
+	const __u16 *ports = (void *)(ip + 1);
+	if (header == 20 && (void *)(ports + 2) <= end(skb)) return ports[1];
 	if (bpf_skb_load_bytes(skb, ETH_HEADER + header + 2, &port, 2)) return 0;
 	return port;
 }
