@@ -70,10 +70,12 @@ INLINE int limit_receipt(struct context *it, int verdict)
 	return pays_rx(it->receiver & EDGE_MASK, length_of(it->skb)) ? verdict : -LIMIT_RX;
 }
 
-/* What the limits of a guest say to its frame, in the forwarder's order; `verdict` is what comes of it otherwise. */
+/* What limits say to a frame of a guest's, or of the host's, in the forwarder's order; `verdict` is what comes of it otherwise. */
 INLINE int limit(struct context *it, int verdict)
 {
 	__u32 edge = it->edge & EDGE_MASK;
+	/* The host has none of its own. */
+	if (edge == EDGE_HOST) return limit_receipt(it, verdict);
 	if (it->edge & LIMITED_TX && !pays_tx(edge, length_of(it->skb))) return -LIMIT_TX;
 	/* What the forwarder gets, what it would have had to answer, and what everybody hears. */
 	bool slow = verdict == PUNT || verdict == ANSWERED || verdict == FANOUT || (verdict >= 0 && it->heard);

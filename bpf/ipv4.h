@@ -71,7 +71,7 @@ INLINE int slave_ipv4(struct context *it)
 	}
 	it->edge = source->edge;
 	if (is_dhcp4(udp_port4(skb, ip, header))) return punt_dhcp(it);
-	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group(it, is_data4(skb, ip, header));
+	if (to_group(frame) || is_group4(ip->destination)) return slave_to_group(it, ip->protocol != IGMP);
 	struct owner *owner = owner4(ip->destination);
 	return mode == MODE_L2 ? slave_to_owner(it, owner) : route4(it, ip, header, owner);
 }

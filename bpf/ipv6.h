@@ -43,7 +43,7 @@ INLINE int slave_ipv6(struct context *it)
 	}
 	it->edge = source->edge;
 	if (it->unsure) return PUNT;
-	if (to_group(frame) || is_group6(&ip->destination)) return slave_to_group(it, is_data6(skb, ip));
+	if (to_group(frame) || is_group6(&ip->destination)) return slave_to_group(it, ip->next == UDP);
 	struct owner *owner = owner6(&ip->destination);
 	return mode == MODE_L2 ? slave_to_owner(it, owner) : route6(it, ip, owner);
 }

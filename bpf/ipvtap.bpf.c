@@ -70,14 +70,14 @@ INLINE void count_out(struct __sk_buff *skb)
 	count(bpf_map_lookup_elem(&sent, &zero), length_of(skb));
 }
 
-/* fanOut of src/datapath/slowpath/slowpath.ts, for a frame of a slave's, or of the host's. */
+/* fanOut of src/datapath/slowpath/slowpath.ts, for a frame of a slave's, or of the host's: IGNORE, if all have it then. */
 INLINE int fan_out(struct context *it, __u32 edge)
 {
 	struct __sk_buff *skb = it->skb;
 	const struct port *port = it->port;
 	if (edge == EDGE_HOST) {
 		copy_to_slaves(skb, port, edge);
-		return FANOUT;
+		return IGNORE;
 	}
 	/* By it filters on its way know our own copies: of the host's groups, and of what is for groups from the wire. */
 	skb->mark = FRAME_MARK;
@@ -104,8 +104,7 @@ INLINE int conclude(struct context *it, int verdict)
 	}
 	count_in(it);
 	if (!it->probes && verdict == FANOUT) verdict = fan_out(it, edge);
-	/* All who want it have it. */
-	if (verdict == FANOUT) return SHOT;
+	if (verdict == IGNORE) return SHOT;
 	if (verdict < 0) {
 		count_drop(edge, -verdict);
 		return SHOT;
