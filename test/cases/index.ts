@@ -46,7 +46,12 @@ export function roomsOf(wanted: ModeName): Readonly<Record<string, readonly Case
 }
 
 /** The port that a case happens on. */
-export function topologyOf({ flag, noHost, mode, multicastSlave }: Case): Topology {
+export function topologyOf({
+	flag,
+	noHost,
+	mode,
+	multicastSlave,
+}: Pick<Case, 'flag' | 'noHost' | 'mode' | 'multicastSlave'>): Topology {
 	return standardTopology(flag, !noHost, mode, multicastSlave);
 }
 

@@ -1,8 +1,9 @@
 /**
  * The eBPF programs with a pair of counters at each condition: how often it was false, how often true. Conditions are
  * what an `if` asks, the operands of `&&` and `||`, and what stands before a `?`. They are found in the source, because
- * clang's own instrumentation knows no eBPF: each `A` becomes `((A) ? (conditions[n][1]++, 1) : (conditions[n][0]++, 0))`. What the
- * preprocessor leaves out or repeats, and loops that are unrolled, isn't looked at.
+ * clang's own instrumentation knows no eBPF: each `A` becomes `((A) ? (COVERED(n)[1]++, 1) : (COVERED(n)[0]++, 0))`. Each
+ * program counts for itself, as nearly all functions are part of several. What the preprocessor leaves out or repeats,
+ * and loops that are unrolled, isn't looked at.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,10 +18,21 @@ export interface Condition {
 	text: string;
 }
 
+export interface Outcome extends Condition {
+	met: boolean;
+	/** `from_slave`, `from_slave_probing`, … */
+	program: string;
+	count: bigint;
+}
+
 export interface CoveredPrograms {
-	/** Path of the object, whose section .bss is an array of two 64-bit counters a condition: false, true. */
+	/** Path of the object. */
 	object: string;
 	conditions: readonly Condition[];
+	/** 64-bit words of its section .bss. */
+	words: number;
+	/** What these words say. A condition that a program has never come to is none of that program's. */
+	outcomes: (words: BigUint64Array) => Outcome[];
 	remove: () => void;
 }
 
@@ -28,21 +40,55 @@ export interface CoveredPrograms {
 export function coverPrograms(): CoveredPrograms {
 	const [folder, remove] = makeFolder('covered');
 	const conditions: Condition[] = [];
+	const programs: string[] = [];
 	for (const file of readdirSync(sources)) {
 		if (/\.[ch]$/.test(file)) {
-			const text = readFileSync(join(sources, file), 'utf8');
-			writeFileSync(join(folder, file), cover(file, text, conditions));
+			const text = cover(file, readFileSync(join(sources, file), 'utf8'), conditions);
+			writeFileSync(join(folder, file), tellPrograms(text, programs));
 		} else copyFileSync(join(sources, file), join(folder, file));
 	}
 	const header = join(folder, 'maps.h');
-	const counters = `volatile __u64 conditions[${conditions.length}][2];\n`;
+	const counters = `
+volatile struct { __u64 program; __u64 counts[PROGRAMS_MAX][${conditions.length}][2]; } covered;
+#define COVERED(condition) covered.counts[covered.program & (PROGRAMS_MAX - 1)][condition]
+`.replaceAll('PROGRAMS_MAX', String(PROGRAMS_MAX));
 	writeFileSync(
 		header,
-		readFileSync(header, 'utf8').replace(/^#define INLINE.*$/m, line => `${line}\n${counters}`),
+		readFileSync(header, 'utf8').replace(/^#define INLINE.*$/m, line => line + counters),
 	);
 	const object = join(folder, 'covered.o');
 	execFileSync(join(folder, 'build.sh'), [object], { stdio: ['ignore', 'ignore', 'pipe'] });
-	return { object, conditions, remove };
+	const words = 1 + PROGRAMS_MAX * conditions.length * 2;
+	return { object, conditions, words, outcomes: words => outcomesOf(words, conditions, programs), remove };
+}
+
+/** A power of two. */
+const PROGRAMS_MAX = 8;
+
+/** Adds the file's programs to `programs`. @returns the source, in which each says which it is. */
+function tellPrograms(text: string, programs: string[]): string {
+	return text.replace(
+		/^SEC\("tc"\) int (\w+)\(.*?\) \{/gm,
+		(head, name: string) => `${head} covered.program = ${programs.push(name) - 1};`,
+	);
+}
+
+function outcomesOf(
+	words: BigUint64Array,
+	conditions: readonly Condition[],
+	programs: readonly string[],
+): Outcome[] {
+	return programs.flatMap((program, which) =>
+		conditions.flatMap((condition, index) => {
+			const at = 1 + 2 * (which * conditions.length + index);
+			const [falses = 0n, trues = 0n] = words.subarray(at, at + 2);
+			if (falses + trues === 0n) return [];
+			return [
+				{ ...condition, program, met: false, count: falses },
+				{ ...condition, program, met: true, count: trues },
+			];
+		}),
+	);
 }
 
 /** Adds the file's conditions to `conditions`. @returns the source that counts them. */
@@ -60,10 +106,7 @@ export function cover(file: string, text: string, conditions: Condition[]): stri
 			text: text.slice(start, end).replace(/\s+/g, ' '),
 		});
 		before.set(start, `${before.get(start) ?? ''}((`);
-		after.set(
-			end,
-			`) ? (conditions[${index}][1]++, 1) : (conditions[${index}][0]++, 0))${after.get(end) ?? ''}`,
-		);
+		after.set(end, `) ? (COVERED(${index})[1]++, 1) : (COVERED(${index})[0]++, 0))${after.get(end) ?? ''}`);
 	}
 	const cuts = [...new Set([0, ...before.keys(), ...after.keys(), text.length])].sort((a, b) => a - b);
 	return cuts

@@ -44,6 +44,8 @@ export interface KernelOutcome {
 export class KernelPort {
 	/** For what is configured from now on. */
 	mtu = 65535;
+	/** Likewise: whether everybody has a seat, so that copies can be made. */
+	seats = true;
 	readonly #objects: Readonly<Record<ModeName, KernelObject>>;
 	#object: KernelObject;
 	readonly #devices: Map<number, number>;
@@ -183,7 +185,7 @@ export class KernelPort {
 			slaves: slaves.length,
 			mac,
 			nominated: multicastSlave !== 0,
-			seats: this.#seats.count,
+			seats: this.seats ? this.#seats.count : 0,
 		});
 	}
 

@@ -25,7 +25,7 @@ import {
 import { isForwarded, type KernelPort } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { FrameEnd } from '../../helpers/tap-guest.js';
-import { gateway, standardTopology, vm1, vm2 } from '../../helpers/world.js';
+import { gateway, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { vnet } from '../datapath/frames.js';
 
 /** Sends each frame with each header to each program. @returns where virtio headers were judged otherwise than they are. */
@@ -96,6 +96,7 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 	'TCP over IPv4 with options': packet4(vm1, gateway, {}, tcp(40000, 80, some), {
 		options: new Uint8Array(8),
 	}),
+	'TCP from the LAN': packet4(gateway, vm1, { destination: MASTER }, tcp(40000, 80, some)),
 	'UDP over IPv4': packet4(vm1, vm2, {}, udp(40000, 9, some)),
 	'ICMP over IPv4': packet4(vm1, gateway, {}, icmp(8, some)),
 	'TCP over IPv6': packet6(vm1, gateway, {}, tcp(40000, 80, some)),
@@ -109,7 +110,9 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 	'ARP, cut short': cut(arpRequest(vm1, vm2.ipv4), 30),
 	'IPv4, cut short': cut(packet4(vm1, vm2), 30),
 	"IPv4 of somebody else's, cut short": cut(withSource(packet4(vm1, vm2), vm2.mac), 30),
+	"IPv4 of a stranger's, cut short": cut(packet4(gateway, vm2), 30),
 	'IPv6, cut short': cut(packet6(vm1, vm2), 40),
+	"IPv6 of a stranger's, cut short": cut(packet6(gateway, vm2), 40),
 	'a VLAN': packet4(vm1, vm2, tag),
 	'another protocol': ethernet({ source: vm1.mac, destination: vm2.mac }, other(0x88b5)),
 };

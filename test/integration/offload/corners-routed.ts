@@ -1,6 +1,5 @@
 /** The same of modes l3 and l3s. */
-import { announcement, arpRequest, detectDuplicate, packet4, packet6, solicit } from '../../cases/traffic.js';
-import { raw } from '../../helpers/frames.js';
+import { announcement, arpRequest, detectDuplicate, packet4, packet6 } from '../../cases/traffic.js';
 import { gateway, host, laptop, MASTER, vm1, vm2 } from '../../helpers/world.js';
 import type { Corner } from './corners.js';
 
@@ -9,7 +8,6 @@ const toMaster = { destination: MASTER };
 const absent = { ...laptop, ipv4: '192.0.2.99', ipv6: '2001:db8:1::99' };
 
 export const routedCorners: readonly Corner[] = [
-	{ name: "a solicitation for one's own address", from: 'vm1', ...l3, frame: solicit(vm1, vm1.ipv6) },
 	{
 		name: "somebody announces the host's address",
 		from: 'wire',
@@ -17,14 +15,7 @@ export const routedCorners: readonly Corner[] = [
 		frame: announcement({ ...laptop, ipv4: host.ipv4 }),
 	},
 	{ name: 'ARP for a group', from: 'vm1', ...l3, frame: arpRequest(vm1, '224.0.0.1') },
-	{ name: 'the LAN asks for the host', from: 'wire', ...l3, frame: solicit(gateway, host.ipv6) },
 	{ name: 'the LAN wants to have an address', from: 'wire', ...l3, frame: detectDuplicate(laptop, vm1.ipv6) },
-	{
-		name: 'our own question about a guest, reflected',
-		from: 'wire',
-		...l3,
-		frame: solicit(host, vm1.ipv6, { source: MASTER }),
-	},
 	{
 		name: 'from afar to a link-local address',
 		from: 'vm1',
@@ -40,11 +31,5 @@ export const routedCorners: readonly Corner[] = [
 		flag: 'vepa',
 		routes: [{ prefix: '192.0.2.0/24', hop: { to: 'wire', gateway: gateway.ipv4 } }],
 		frame: packet4(vm1, vm2, toMaster),
-	},
-	{
-		name: 'ICMP without a type, from the host',
-		from: 'host',
-		mode: 'l3s',
-		frame: packet4(host, vm1, {}, raw(1, new Uint8Array(0))),
 	},
 ];

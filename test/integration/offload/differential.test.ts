@@ -9,7 +9,7 @@ import type { EdgeLimits } from '../../../src/datapath/limits.js';
 import { EDGE_HOST, EDGE_WIRE, verdictName } from '../../../src/datapath/verdict.js';
 import { edgeOf, rooms } from '../../cases/index.js';
 import { arpRequest, dhcpDiscover, multicast4, multicast6, packet4, packet6 } from '../../cases/traffic.js';
-import { coverPrograms } from '../../helpers/covered-programs.js';
+import { coverPrograms, type Outcome } from '../../helpers/covered-programs.js';
 import { readable } from '../../helpers/describe.js';
 import { patched } from '../../helpers/frames.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
@@ -24,6 +24,7 @@ import { corners } from './corners.js';
 import { routedCorners } from './corners-routed.js';
 import { Judge, judgeTable, runnable } from './kernel-judge.js';
 import { goneReasons, whyNever } from './never.js';
+import { oddities } from './oddities.js';
 
 /** Random ports; each gets some five frames that can be run. */
 const RUNS = Number(process.env.TEST_PORTS ?? 10_000);
@@ -100,7 +101,11 @@ for (const [form, kernel] of Object.entries(counting)) {
 		t.deepEqual(wrong, []);
 	});
 
-	test.serial(`a device that is nobody's, and frames that are too big, ${form}`, t => {
+	test.serial(`what takes a second look, on every way, ${form}`, t => {
+		t.deepEqual(judgeTable(oddities(), kernel).wrong, []);
+	});
+
+	test.serial(`a device that is nobody's, frames that are too big, and no seats, ${form}`, t => {
 		const topology = standardTopology();
 		const { state } = new PurePort(topology);
 		const [four, six] = [packet4(vm1, gateway), packet6(vm1, gateway)];
@@ -120,8 +125,9 @@ for (const [form, kernel] of Object.entries(counting)) {
 		}
 		// Each receiver's device decides for itself, so it takes the forwarder to count.
 		t.is(kernel.receive(vm1.edge, packet4(vm1, gateway, { destination: BROADCAST })).verdict, PUNT);
-		const fromWire = packet4(gateway, vm1, { destination: BROADCAST });
-		t.is(kernel.receive(EDGE_WIRE, fromWire).verdict, PUNT_COPY);
+		const [toAll, fromWire] = [host, gateway].map(from => packet4(from, vm1, { destination: BROADCAST }));
+		t.is(kernel.receive(EDGE_HOST, toAll!).verdict, PUNT);
+		t.is(kernel.receive(EDGE_WIRE, fromWire!).verdict, PUNT_COPY);
 		// Where routes have MTUs of their own, the least counts.
 		kernel.configure(standardTopology('bridge', true, 'l3'), state);
 		const narrow = { ...gateway, ipv4: '100.64.1.9', ipv6: '2001:db8:2:1::9' };
@@ -129,6 +135,12 @@ for (const [form, kernel] of Object.entries(counting)) {
 			t.is(kernel.receive(vm1.edge, frame).verdict, PUNT);
 		}
 		kernel.mtu = 65535;
+		kernel.seats = false;
+		kernel.configure(topology, state);
+		t.is(kernel.receive(vm1.edge, multicast4(vm1, '239.1.2.3')).verdict, PUNT);
+		t.is(kernel.receive(EDGE_HOST, toAll!).verdict, PUNT);
+		t.is(kernel.receive(EDGE_WIRE, fromWire!).verdict, PUNT_COPY);
+		kernel.seats = true;
 	});
 
 	test.serial(`copies for who has asked, and for nobody else, ${form}`, t => {
@@ -182,12 +194,19 @@ for (const [form, kernel] of Object.entries(counting)) {
 		t.is(last(vm1.edge, { rx: bytes }, vm1.edge, arpRequest(vm1, host.ipv4)), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, vm1.edge, toNeighbour), 'drop: limit-rx');
 		t.is(last(vm2.edge, { rx: bytes }, EDGE_WIRE, fromWire), 'drop: limit-rx');
-		const toAll = packet4(vm1, gateway, { destination: BROADCAST });
+		t.is(last(vm2.edge, { rx: bytes }, EDGE_HOST, packet4(host, vm2)), 'drop: limit-rx');
 		if (!copies(form)) return;
-		last(vm2.edge, { rx: bytes }, vm1.edge, toAll);
-		t.is(kernel.verdict, FANOUT);
-		const seen = kernel.receive(vm1.edge, toAll);
-		t.true(seen.copies.includes(EDGE_HOST) && !seen.copies.includes(vm2.edge));
+		for (const [ingress, from, other] of [
+			[vm1.edge, vm1, EDGE_HOST],
+			[EDGE_HOST, host, vm1.edge],
+			[EDGE_WIRE, gateway, vm1.edge],
+		] as const) {
+			const toAll = packet4(from, gateway, { destination: BROADCAST });
+			last(vm2.edge, { rx: bytes }, ingress, toAll);
+			t.is(kernel.verdict, FANOUT);
+			const seen = kernel.receive(ingress, toAll);
+			t.true(seen.copies.includes(other) && !seen.copies.includes(vm2.edge));
+		}
 	});
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
@@ -195,27 +214,37 @@ for (const [form, kernel] of Object.entries(counting)) {
 	});
 }
 
-test.serial('every condition of the programs is met, and not met', t => {
-	const counts = Object.values(counting).map(kernel => kernel.variables(2 * covered.conditions.length));
-	const never = covered.conditions.flatMap(({ file, line, text }, index) =>
-		([false, true] as const)
-			.filter(met => counts.every(count => count[2 * index + Number(met)] === 0n))
-			.map(met => ({ file, line, text, met })),
-	);
-	const outcomes = 2 * covered.conditions.length;
-	t.log(`${outcomes - never.length} of ${outcomes} outcomes of ${covered.conditions.length} conditions`);
+test.serial('every condition is met, and not met, in each program that comes to it', t => {
+	const sums = new BigUint64Array(covered.words);
+	for (const kernel of Object.values(counting)) {
+		for (const [at, word] of kernel.variables(covered.words).entries()) sums[at] = sums[at]! + word;
+	}
+	const outcomes = covered.outcomes(sums);
 	const unexpected: string[] = [];
 	const expected = new Map<string, string[]>();
-	for (const { file, line, text, met } of never) {
-		const place = `${file}:${line} never ${met ? 'true' : 'false'}`;
-		const why = whyNever(text, met);
-		if (why === undefined) unexpected.push(`${place}: ${text}`);
+	for (const { file, line, text, met, program, count } of outcomes) {
+		if (count > 0n) continue;
+		const place = `${file}:${line} never ${met}`;
+		const why = whyNever(text, met, program);
+		if (why === undefined) unexpected.push(`${place} in ${program}: ${text}`);
 		else expected.set(why, [...(expected.get(why) ?? []), place]);
 	}
-	for (const [why, places] of expected) t.log(`${why}: ${places.join(', ')}`);
+	t.log(shares(outcomes, () => 'all'));
+	t.log(shares(outcomes, ({ program }) => program));
+	t.log(shares(outcomes, ({ file }) => file));
+	for (const [why, places] of expected) t.log(`${why}: ${[...new Set(places)].join(', ')}`);
 	t.deepEqual(unexpected, []);
 	t.deepEqual(goneReasons(covered.conditions), [], 'reasons for conditions that are gone');
 });
+
+function shares(outcomes: readonly Outcome[], by: (outcome: Outcome) => string): string {
+	const groups = new Map<string, [met: number, all: number]>();
+	for (const outcome of outcomes) {
+		const [met, all] = groups.get(by(outcome)) ?? [0, 0];
+		groups.set(by(outcome), [met + Number(outcome.count > 0n), all + 1]);
+	}
+	return [...groups].map(([what, [met, all]]) => `${what} ${met}/${all}`).join(', ');
+}
 
 /** The form for older kernels makes none. */
 function copies(form: string): boolean {

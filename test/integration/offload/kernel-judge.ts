@@ -143,9 +143,12 @@ export class Judge {
 	}
 }
 
+/** What is asked of both: a case, whatever comes of it. */
+export type Question = Omit<Case, 'verdict' | 'out'>;
+
 /** What is wrong with the programs' decisions of the table's cases, and which they leave to the forwarder needlessly. */
 export function judgeTable(
-	cases: readonly Case[],
+	cases: readonly Question[],
 	kernel: KernelPort,
 ): { wrong: string[]; needless: string[] } {
 	const wrong: string[] = [];
@@ -163,8 +166,8 @@ export function judgeTable(
 }
 
 /** A port takes longer to make than a frame to judge, and both of its kinds hear what guests say of their groups. */
-function byTopology(cases: readonly Case[]): Iterable<[Topology, Case[]]> {
-	const groups = new Map<string, [Topology, Case[]]>();
+function byTopology(cases: readonly Question[]): Iterable<[Topology, Question[]]> {
+	const groups = new Map<string, [Topology, Question[]]>();
 	for (const one of cases) {
 		const topology = topologyOf(one);
 		const key = JSON.stringify(topology);
