@@ -24,6 +24,8 @@ export const limits = {
 	socketPathBytes: 103,
 	/** A request with 64 addresses stays below 4 KB. */
 	requestBodyBytes: 64 * 1024,
+	/** A domain with a hundred disks and NICs has some 100 KB. */
+	domainXmlBytes: 1024 * 1024,
 	/** A client that hasn't sent its whole request by then is cut off. */
 	requestMs: 10_000,
 	/** Each command makes one, for some milliseconds; a thousand may be started at once. */

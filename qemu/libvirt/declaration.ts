@@ -5,34 +5,15 @@
  * the daemon, which knows the others; it is told the path for that. Pure.
  */
 import { isIP } from 'node:net';
+import { limits } from '../../src/config.js';
+import type { NicRequest } from '../../src/control/domains.js';
 import { type LimitRequest, limitKeys, limitWords, parseLimit } from '../../src/control/limits.js';
-import { flags, modes, permissions } from '../../src/control/model.js';
+import { flags, modes, type Permission, permissions } from '../../src/control/model.js';
 import { metadataNamespace } from '../libvirt-xml.js';
 import type { Domain, DomainInterface } from './domain.js';
 import type { XmlElement } from './xml.js';
 
-/** One NIC, as the daemon's `PUT /v1/domains/NAME` takes it. */
-export interface NicDeclaration {
-	/** Where it is declared, for messages. */
-	at: string;
-	/** The TAP's name, which is the NIC's identity in both places. */
-	target: string;
-	master: string;
-	mode?: string;
-	flag?: string;
-	addresses: string[];
-	learn?: boolean;
-	allow?: string[];
-	limits?: LimitRequest;
-	mac: string;
-	mtu?: number;
-	queues: number;
-	/** Said by `<driver name=…>`; left out, libvirt decides. */
-	vhost?: boolean;
-	/** libvirt's name for it, once the domain runs. */
-	alias?: string;
-	/** Has the domain an interface for it now, or may one be plugged in later? */
-	present: boolean;
+export interface NicDeclaration extends NicRequest {
 	/** Its TAP is libvirt's to make: it was plugged in without `managed='no'`. */
 	madeByLibvirt?: true;
 }
@@ -52,12 +33,17 @@ export function readDeclaration(domain: Domain): Declaration | undefined {
 	faults.only(declaration, [], ['nic']);
 	faults.noText(declaration);
 	const elements = declaration.children.filter(({ name }) => name === 'nic');
+	if (elements.length > most.nics)
+		faults.add(declaration.path, `${elements.length} NICs`, `at most ${most.nics}`);
 	if (elements.length === 0) faults.add(declaration.path, 'no NIC', 'one or more <nic> elements');
 	const nics = elements.map(element => readNic(element, domain, faults));
 	refuseTwice(nics, faults);
 	refuseContradictions(nics, faults);
 	return { nics, faults: faults.lines };
 }
+
+/** As many PCI devices as libvirt's own topologies hold, and as many addresses as any slave. */
+const most = { nics: 64, addresses: limits.addressesPerSlave };
 
 class Faults {
 	readonly lines: string[] = [];
@@ -97,11 +83,12 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 	const { path, attributes } = element;
 	faults.only(element, ['target', 'master', 'mode', 'flag', 'learn', 'allow', 'mac'], ['ip', 'limit']);
 	faults.noText(element);
-	const word = (name: string, allowed: readonly string[]): string | undefined => {
+	const word = <T extends string>(name: string, allowed: readonly T[]): T | undefined => {
 		const value = attributes.get(name);
-		if (value !== undefined && !allowed.includes(value))
+		const known = allowed.find(one => one === value);
+		if (value !== undefined && known === undefined)
 			faults.add(`${path}/@${name}`, quoted(value), allowed.map(quoted).join(', '));
-		return value;
+		return known;
 	};
 	const target = deviceName(element, 'target', faults);
 	const [mode, flag, learn] = [word('mode', modes), word('flag', flags), word('learn', ['on', 'off'])];
@@ -116,6 +103,8 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 		...given('limits', readLimits(element, faults)),
 		addresses: element.children.filter(({ name }) => name === 'ip').map(ip => readAddress(ip, faults)),
 	};
+	if (nic.addresses.length > most.addresses)
+		faults.add(`${path}/ip`, `${nic.addresses.length} addresses`, `at most ${most.addresses}`);
 	checkTarget(`${path}/@target`, target, faults);
 	const device = domain.interfaces.find(one => one.target === target);
 	const own = attributes.get('mac');
@@ -197,7 +186,7 @@ function readAddress(element: XmlElement, faults: Faults): string {
 }
 
 /** As `--allow` takes it. */
-function readAllowed({ path, attributes }: XmlElement, faults: Faults): string[] | undefined {
+function readAllowed({ path, attributes }: XmlElement, faults: Faults): Permission[] | undefined {
 	const value = attributes.get('allow');
 	const words = value?.split(',').map(word => word.trim());
 	if (words?.some(word => !(permissions as readonly string[]).includes(word)))
@@ -206,7 +195,7 @@ function readAllowed({ path, attributes }: XmlElement, faults: Faults): string[]
 			quoted(value as string),
 			`${permissions.map(quoted).join(', ')}, or both with a comma between`,
 		);
-	return words && [...new Set(words)];
+	return words && permissions.filter(one => words.includes(one));
 }
 
 /** One `<limit>`, with an attribute for each key. */

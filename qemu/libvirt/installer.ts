@@ -11,9 +11,8 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { IpvtapError } from '../../src/errors.js';
-import { type HookPaths, hookScript, readHookScript } from './hook-script.js';
+import { hookScript, readHookScript } from './hook-script.js';
 
 /** Where libvirt 6.5 and later looks for scripts beside the one that is called `qemu`. */
 const hookFile = '/etc/libvirt/hooks/qemu.d/50-ipvtap';
@@ -23,15 +22,10 @@ export function hookPath(root = '/'): string {
 	return join(root, hookFile);
 }
 
-/** What the hook of this installation says. @param socket of the daemon that it is to talk to. */
-export function ownPaths(socket: string): HookPaths {
-	return { node: process.execPath, entry: fileURLToPath(new URL('hook.js', import.meta.url)), socket };
-}
-
-/** @returns whether anything had to be written. @throws IpvtapError `conflict`, `permission`. */
+/** @param socket of the daemon that it is to talk to. @returns whether anything had to be written. @throws IpvtapError `conflict`, `permission`. */
 export function installHook(socket: string, root?: string): boolean {
 	const path = hookPath(root);
-	const text = hookScript(ownPaths(socket));
+	const text = hookScript(socket);
 	const there = found(path);
 	if (there === 'foreign') throw foreign(path, 'install the hook');
 	const { mode = 0, uid } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
@@ -78,7 +72,7 @@ export function uninstallHook(root?: string): boolean {
 function found(path: string): 'nothing' | 'ours' | 'foreign' {
 	const entry = lstatSync(path, { throwIfNoEntry: false });
 	if (!entry) return 'nothing';
-	return entry.isFile() && readHookScript(readFileSync(path, 'utf8')) ? 'ours' : 'foreign';
+	return entry.isFile() && readHookScript(readFileSync(path, 'utf8')) !== undefined ? 'ours' : 'foreign';
 }
 
 function foreign(path: string, what: string): IpvtapError {

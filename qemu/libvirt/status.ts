@@ -4,7 +4,7 @@ import { accessSync, constants, lstatSync, readdirSync, readFileSync, statSync }
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { hookScript, readHookScript } from './hook-script.js';
-import { hookPath, ownPaths } from './installer.js';
+import { hookPath } from './installer.js';
 
 export interface Finding {
 	/** `problem`: NICs won't come. `note`: worth knowing. */
@@ -36,7 +36,7 @@ export async function hookStatus(socket: string, root?: string): Promise<HookSta
 	const findings = [
 		...file.findings,
 		...lookAtNeighbours(path),
-		...(root === undefined ? lookAtLibvirt(libvirt, path) : []),
+		...(root === undefined ? [...lookAtCurl(), ...lookAtLibvirt(libvirt, path)] : []),
 	];
 	return {
 		path,
@@ -57,7 +57,7 @@ function lookAtFile(path: string, socket: string): Pick<HookStatus, 'installed' 
 	}
 	const text = entry.isFile() ? readFileSync(path, 'utf8') : '';
 	const said = readHookScript(text);
-	if (!said) {
+	if (said === undefined) {
 		const hint = `move it to another name, then: ${install}`;
 		return {
 			installed: false,
@@ -82,25 +82,17 @@ function lookAtFile(path: string, socket: string): Pick<HookStatus, 'installed' 
 				`sudo chown root:root ${path} && sudo chmod 755 ${path}`,
 			),
 		);
-	for (const [id, needed, mode] of [
-		['node-gone', said.node, constants.X_OK],
-		['entry-gone', said.entry, constants.R_OK],
-	] as const)
-		if (!may(needed, mode))
-			findings.push(problem(id, `the hook needs ${needed}, which isn't there`, install));
-	if (findings.length === 0 && text !== hookScript({ ...ownPaths(said.socket) }))
-		findings.push(
-			note('other-version', 'the hook was written by another ipvtap, or for another node', install),
-		);
-	if (said.socket !== socket)
+	if (findings.length === 0 && text !== hookScript(said))
+		findings.push(note('other-version', 'the hook was written by another ipvtap', install));
+	if (said !== socket)
 		findings.push(
 			note(
 				'other-socket',
-				`the hook talks to ${said.socket}, but commands here to ${socket}`,
+				`the hook talks to ${said}, but commands here to ${socket}`,
 				`set IPVTAP_SOCKET, or: ${install}`,
 			),
 		);
-	return { installed: true, socket: said.socket, findings };
+	return { installed: true, socket: said, findings };
 }
 
 /** libvirt runs `qemu` first, then `qemu.d` in the order of the names; each gets what the one before it printed. */
@@ -130,6 +122,19 @@ function lookAtNeighbours(path: string): Finding[] {
 		);
 	}
 	return findings;
+}
+
+/** In the hook's PATH, which is libvirt's own, and unlikely to be less than the system's. */
+function lookAtCurl(): Finding[] {
+	const folders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+	if (folders.some(folder => may(join(folder, 'curl'), constants.X_OK))) return [];
+	return [
+		problem(
+			'no-curl',
+			'the hook talks to the daemon by curl, which is not installed',
+			'sudo apt install curl',
+		),
+	];
 }
 
 function lookAtLibvirt(version: string | null, path: string): Finding[] {

@@ -17,15 +17,14 @@ import type { Logger } from '../log.js';
 import { getLink } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
 import { type LimitRequest, mergeLimits } from './limits.js';
-import type { Domain, DomainState, Flag, Mode, Permission } from './model.js';
+import type { DomainState, Flag, Mode, Permission } from './model.js';
 import { checkSlaveName } from './names.js';
 import { permitted } from './permissions.js';
 import { type DeclaredNic, type DomainRecord, isReservation, type SlaveRecord } from './registry.js';
 import { checkSupported } from './supported.js';
 import { Undo } from './undo.js';
-import { viewDomain } from './view.js';
 
-/** `PUT /v1/domains/NAME`. */
+/** What a hook says of a domain. */
 export interface DomainRequest {
 	uuid: string;
 	state: DomainState;
@@ -68,7 +67,7 @@ export class Domains {
 	}
 
 	/** Brings a domain into a state; within `serial`. @throws IpvtapError with the XML path of the NIC at fault. */
-	async put(name: string, request: DomainRequest): Promise<Domain> {
+	async put(name: string, request: DomainRequest): Promise<void> {
 		const before = this.#known(name, request.uuid);
 		const { state } = request;
 		if (state === 'running') await this.#run(name, request, before);
@@ -77,7 +76,6 @@ export class Domains {
 		else await this.#keep(name, request);
 		const record = this.#controller.registry.domain(name) as DomainRecord;
 		this.#log.info({ domain: name, state: record.state }, 'domain');
-		return viewDomain(record);
 	}
 
 	/** A domain's end; within `serial`. @param failed its start failed, so what was kept for it is kept on. */

@@ -94,7 +94,7 @@ export function viewAll(registry: Registry, estate: Estate): Listing {
 	};
 }
 
-export function viewDomain({ name, uuid, state, nics }: DomainRecord): Domain {
+function viewDomain({ name, uuid, state, nics }: DomainRecord): Domain {
 	return {
 		name,
 		uuid,

@@ -1,19 +1,13 @@
 /** The API: each route checks who asks and what is said, and hands over to the controller. */
+import { obeyHook, readHookCall } from '../../../qemu/libvirt/hook.js';
+import { limits } from '../../config.js';
 import type { AttachRequest, Controller } from '../controller.js';
 import type { Info, Permission } from '../model.js';
 import { trace } from '../trace/tracer.js';
 import { userId } from '../users.js';
 import { type Actor, requireOwner, requirePrivilege } from './access.js';
 import { metrics, metricsType } from './metrics.js';
-import {
-	domainBody,
-	masterBody,
-	masterChange,
-	parseBody,
-	slaveBody,
-	slaveChange,
-	traceBody,
-} from './schema.js';
+import { masterBody, masterChange, parseBody, slaveBody, slaveChange, traceBody } from './schema.js';
 import type { ApiResponse, Route } from './server.js';
 
 export function apiRoutes(controller: Controller, info: () => Info): Route[] {
@@ -98,21 +92,14 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			},
 		},
 		{
-			method: 'PUT',
-			path: '/v1/domains/:name',
-			handle: async ({ name, body, actor }) => {
-				const request = parseBody(domainBody, body);
-				requirePrivilege(actor, `speak for the domain ${name}`);
-				return { body: await controller.change(() => controller.domains.put(name, request)) };
-			},
-		},
-		{
-			method: 'DELETE',
-			path: '/v1/domains/:name',
-			handle: async ({ name, query, actor }) => {
-				requirePrivilege(actor, `speak for the domain ${name}`);
-				await controller.change(() => controller.domains.remove(name, query.get('failed') === 'true'));
-				return { body: { name, removed: true } };
+			method: 'POST',
+			path: '/v1/libvirt',
+			textBytes: limits.domainXmlBytes,
+			handle: async ({ body, actor }) => {
+				requirePrivilege(actor, 'speak for libvirt');
+				const told = readHookCall(String(body));
+				await controller.change(() => obeyHook(controller.domains, told));
+				return { body: '', type: 'text/plain' };
 			},
 		},
 	];

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { limits } from '../../config.js';
 import { IpvtapError } from '../../errors.js';
 import { limitsBody } from '../limits-schema.js';
-import { domainStates, flags, modes, permissions } from '../model.js';
+import { flags, modes, permissions } from '../model.js';
 import { quote } from '../names.js';
 import { frameTypes } from '../trace/words.js';
 
@@ -50,33 +50,6 @@ export const slaveBody = z.strictObject({
 	limits: limitsBody.optional(),
 	rxFilter: z.union([z.string().startsWith('/').max(107), z.literal(true)]).optional(),
 	domain: z.strictObject({ name: z.string().min(1).max(255), uuid: z.string().max(36) }).optional(),
-});
-
-/** `PUT /v1/domains/:name`: what libvirt's hook read from the domain's XML, and what becomes of the domain. */
-export const domainBody = z.strictObject({
-	uuid: z.string().max(36),
-	state: z.enum(domainStates),
-	nics: z
-		.array(
-			z.strictObject({
-				at: z.string().max(1000),
-				target: z.string().max(255),
-				master: z.string().max(255),
-				mode: z.enum(modes).exactOptional(),
-				flag: z.enum(flags).exactOptional(),
-				addresses,
-				learn: z.boolean().exactOptional(),
-				allow: allow.exactOptional(),
-				mac: z.string().max(100),
-				mtu: z.int().min(68).max(65521).exactOptional(),
-				queues: z.int().min(1).max(limits.queues),
-				vhost: z.boolean().exactOptional(),
-				alias: z.string().max(255).exactOptional(),
-				present: z.boolean(),
-				limits: limitsBody.exactOptional(),
-			}),
-		)
-		.max(64),
 });
 
 /**

@@ -14,6 +14,7 @@ export interface ApiRequest {
 	/** What stood for `:name` in the route's path, decoded; empty if there was none. */
 	name: string;
 	query: URLSearchParams;
+	/** Parsed JSON, or text where the route takes that. */
 	body: unknown;
 	actor: Actor;
 }
@@ -29,6 +30,8 @@ export interface Route {
 	method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 	/** `/v1/slaves/:name`; only the last part may be a parameter. */
 	path: string;
+	/** Takes text of that many bytes instead of JSON. */
+	textBytes?: number;
 	handle: (request: ApiRequest) => ApiResponse | Promise<ApiResponse>;
 }
 
@@ -70,7 +73,7 @@ async function answer(routes: Route[], request: IncomingMessage): Promise<ApiRes
 					matches.map(one => one.route.method),
 				)
 			: noRoute(url);
-	const body = await readBody(request);
+	const body = await readBody(request, found.route.textBytes);
 	return found.route.handle({ name: found.name ?? '', query: url.searchParams, body, actor });
 }
 
@@ -88,25 +91,27 @@ function match(route: string, path: string): string | null {
 	}
 }
 
-async function readBody(request: IncomingMessage): Promise<unknown> {
-	const text = await readText(request);
-	if (text.length === 0) return {};
+async function readBody(request: IncomingMessage, textBytes?: number): Promise<unknown> {
+	const bytes = await readBytes(request, textBytes ?? limits.requestBodyBytes);
+	if (textBytes === undefined && bytes.length === 0) return {};
 	try {
-		return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text));
+		const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+		return textBytes === undefined ? JSON.parse(text) : text;
 	} catch (cause) {
-		throw new IpvtapError('usage', 'bad request: the body is not JSON', { cause });
+		const wanted = textBytes === undefined ? 'JSON' : 'text in UTF-8';
+		throw new IpvtapError('usage', `bad request: the body is not ${wanted}`, { cause });
 	}
 }
 
 /** What is more than allowed is read all the same, and thrown away: a client hears an answer when it has finished. */
-function readText(request: IncomingMessage): Promise<Buffer> {
+function readBytes(request: IncomingMessage, most: number): Promise<Buffer> {
 	return new Promise((resolve, reject) => {
 		const chunks: Buffer[] = [];
 		let length = 0;
 		request.on('data', (chunk: Buffer) => {
 			length += chunk.length;
-			if (length <= limits.requestBodyBytes) chunks.push(chunk);
-			else reject(new StatusError(413, `bad request: more than ${limits.requestBodyBytes} bytes`));
+			if (length <= most) chunks.push(chunk);
+			else reject(new StatusError(413, `bad request: more than ${most} bytes`));
 		});
 		request.on('end', () => resolve(Buffer.concat(chunks)));
 		request.on('error', reject);
@@ -137,7 +142,9 @@ function sendError(response: ServerResponse, request: IncomingMessage, thrown: u
 	// What is left of a body that we don't want to read would be taken for the next request.
 	if (!request.complete) response.setHeader('connection', 'close');
 	if (thrown instanceof StatusError && thrown.allow) response.setHeader('allow', thrown.allow);
-	send(response, { status, body: errorBody(error) });
+	if (request.headers.accept === 'text/plain')
+		send(response, { status, body: errorText(error), type: 'text/plain' });
+	else send(response, { status, body: errorBody(error) });
 }
 
 /** For what node's parser refuses; there is no response object then, only the socket. */
@@ -160,6 +167,11 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
 
 export function errorBody({ code, message, hint }: IpvtapError): { error: object } {
 	return { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
+}
+
+/** As commands show it, for scripts that hand it on. */
+function errorText({ message, hint }: IpvtapError): string {
+	return `${message}${hint === undefined ? '' : `\nhint: ${hint}`}`;
 }
 
 class StatusError extends IpvtapError {

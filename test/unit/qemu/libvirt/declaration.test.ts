@@ -35,7 +35,7 @@ test('a NIC is declared in the metadata, and is what its interface is', t => {
 					mode: 'l2',
 					flag: 'private',
 					learn: true,
-					allow: ['router', 'dhcp-server'],
+					allow: ['dhcp-server', 'router'],
 					addresses: ['192.0.2.10', '2001:db8::10/128'],
 					mac: '52:54:00:aa:00:01',
 					mtu: 9000,
