@@ -2,10 +2,11 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
+import { capture } from './announced.js';
 import { assertClean } from './clean.js';
 import { LibvirtHost } from './libvirt-host.js';
 
-const web1 = { target: 'ipvt-web1', mac: '52:54:00:00:00:11', addresses: ['192.0.2.11'] };
+const web1 = { target: 'ipvt-web1', mac: '52:54:00:00:00:11', addresses: ['192.0.2.11', '2001:db8:1::11'] };
 
 const hosts: LibvirtHost[] = [];
 test.before(async () => {
@@ -29,6 +30,7 @@ test.serial(
 		const sockets = join(from.lan.folder, 'migration');
 		mkdirSync(sockets);
 		chmodSync(sockets, 0o777);
+		const announced = await capture(t, to.lan);
 		const states = new Set<string>();
 		let done = false;
 		const watch = (async () => {
@@ -47,6 +49,7 @@ test.serial(
 		);
 		done = true;
 		await watch;
+		for (const address of web1.addresses) await announced(address);
 		await to.answers('192.0.2.11', 10_000);
 		t.log([...states].join(', '));
 		t.true(states.has('incoming: no route'), 'the addresses were not taken before the guest came');

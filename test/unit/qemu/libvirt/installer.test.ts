@@ -94,3 +94,20 @@ test('status names what is in the way', async t => {
 	writeFileSync(join(dirname(path), '60-copy'), readFileSync(path), { mode: 0o755 });
 	t.deepEqual(await ids(folder), ['dispatcher', 'twice']);
 });
+
+// With a folder of its own for --root, status says nothing of the libvirt of this machine; without, it asks the one in
+// PATH, which here is one that nobody can install any more.
+test.serial('a libvirt that is too old to look into qemu.d is told, with the way out', async t => {
+	const folder = root(t);
+	writeFileSync(join(folder, 'virtqemud'), '#!/bin/sh\necho "virtqemud (libvirt) 6.0.0"\n', { mode: 0o755 });
+	const path = process.env.PATH;
+	t.teardown(() => {
+		process.env.PATH = path;
+	});
+	process.env.PATH = `${folder}:${path}`;
+	const { libvirt, ok, findings } = await hookStatus(socket);
+	t.is(libvirt, '6.0.0');
+	t.false(ok);
+	const old = findings.find(({ id }) => id === 'libvirt-too-old');
+	t.regex(old?.hint ?? '', /upgrade libvirt, or let .*hooks\/qemu end with: exec .*50-ipvtap "\$@"/);
+});
