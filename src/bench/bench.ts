@@ -129,17 +129,22 @@ async function measureNetwork(
 	const sites = makers.map(make => new Site(make, programs, folder));
 	try {
 		const runs = await runBlocks(chosen, sites, options, progress);
+		await closeAll(sites, progress);
 		return {
 			runs,
 			setups: sites.flatMap(({ setups }) => setups),
 			failed: sites.flatMap(({ name, problems }) => [...problems].map(([row, why]) => ({ name, row, why }))),
 		};
 	} finally {
-		// Nobody's results are lost because something didn't go away as it should; its namespace ends it in any case.
-		for (const site of sites) {
-			await site.close().catch(error => progress.note(`\nwarning: take ${site.name} down: ${String(error)}`));
-		}
+		await closeAll(sites, progress);
 		removeFolder();
+	}
+}
+
+/** Nobody's results are lost because something didn't go away as it should; its namespace ends it in any case. */
+async function closeAll(sites: readonly Site[], progress: Progress): Promise<void> {
+	for (const site of sites) {
+		await site.close().catch(error => progress.note(`\nwarning: take ${site.name} down: ${String(error)}`));
 	}
 }
 

@@ -39,6 +39,19 @@ export function residentMb(pids: readonly number[]): number {
 	return (sum(kib) * 1024) / 1e6;
 }
 
+/** What the kernel holds for eBPF maps that the processes have open, MB (10^6 bytes): locked memory (bpf(2)). */
+export function mapsMb(pids: readonly number[]): number {
+	const maps = new Map<string, number>();
+	for (const pid of pids) {
+		for (const fd of list(`/proc/${pid}/fdinfo`)) {
+			const text = readOrEmpty(`/proc/${pid}/fdinfo/${fd}`);
+			const id = /^map_id:\t(\d+)/m.exec(text)?.[1];
+			if (id !== undefined) maps.set(id, Number(/^memlock:\t(\d+)/m.exec(text)?.[1] ?? 0));
+		}
+	}
+	return sum([...maps.values()]) / 1e6;
+}
+
 type Eight = [number, number, number, number, number, number, number, number];
 
 /** USER_HZ: fixed in what Linux shows to programs (proc(5)). */
@@ -52,15 +65,15 @@ const softirqPids = readdirSync('/proc')
 /** Run time of all threads, in ns, from the scheduler's own account: ticks of 10 ms would be too coarse. */
 function cpuSeconds(pid: number): number {
 	let total = 0;
-	for (const thread of threads(pid)) {
+	for (const thread of list(`/proc/${pid}/task`)) {
 		total += Number(readOrEmpty(`/proc/${pid}/task/${thread}/schedstat`).split(' ', 1)[0]);
 	}
 	return total / 1e9;
 }
 
-function threads(pid: number): string[] {
+function list(folder: string): string[] {
 	try {
-		return readdirSync(`/proc/${pid}/task`);
+		return readdirSync(folder);
 	} catch {
 		return [];
 	}

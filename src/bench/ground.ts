@@ -19,8 +19,9 @@ export const WIRE_IP = '10.0.0.99';
 export const WIRE_IP6 = 'fd00:1::99';
 export const NOWHERE = 'nowhere';
 
-/** Both ends of a path between guests, and one who disturbs them. */
-export const FEW_GUESTS = 3;
+/** Two pairs: one is looked at, the other disturbs it. */
+export const FEW_GUESTS = 4;
+export const MANY_GUESTS = 1000;
 
 export function guestMac(guest: number): string {
 	const hex = (byte: number): string => byte.toString(16).padStart(2, '0');

@@ -12,6 +12,8 @@ export interface Programs {
 	guest: string;
 	/** A guest that speaks to all. */
 	fan: string;
+	/** A TCP client and its server. */
+	connect: string;
 	/** The C twin of the userspace forwarder. */
 	forwarder: string;
 }
@@ -28,7 +30,12 @@ export async function buildPrograms(): Promise<Programs> {
 			await exec('cc', ['-O2', '-Wall', '-Wextra', '-pthread', '-o', path, source, '-lm']);
 		});
 	try {
-		return { guest: await build('guest'), fan: await build('fan'), forwarder: await build('forwarder') };
+		return {
+			guest: await build('guest'),
+			fan: await build('fan'),
+			connect: await build('connect'),
+			forwarder: await build('forwarder'),
+		};
 	} catch (cause) {
 		if (!(cause instanceof IpvtapError) || cause.code !== 'not-found') throw cause;
 		throw new IpvtapError('not-found', 'build the guests that bench emulates: there is no C compiler (cc)', {

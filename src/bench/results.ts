@@ -53,6 +53,8 @@ export interface ResponseResult {
 	waits: number;
 	cpuNs: number;
 	delayNs: Histogram;
+	/** Of two others meanwhile, frames/s: what was wanted, sent, and received. */
+	load?: { rate: number; sent: number; received: number };
 }
 
 /** What iperf3 says about TCP between two Linux stacks. */
@@ -60,6 +62,15 @@ export interface TcpResult {
 	elapsed: number;
 	bytes: number;
 	retransmits: number;
+}
+
+/** What `connect run` prints: TCP connections, each with a byte there and a byte back. */
+export interface ConnectResult {
+	elapsed: number;
+	connections: number;
+	failed: number;
+	cpuNs: number;
+	delayNs: Histogram;
 }
 
 /** What `fan` prints: broadcasts, and the neighbours' unicast beside them. */
@@ -70,6 +81,10 @@ export interface FanResult {
 	totalDeliveries: number;
 	neighbourSent: number;
 	neighbourReceived: number;
+	/** What came to those who had joined another group, within the window; not among the deliveries. */
+	strays: number;
+	/** What came of a second sender's, within the window. */
+	alsoDeliveries: number;
 	cpuNs: number;
 }
 
@@ -87,14 +102,24 @@ export interface ScaleResult {
 	many: FloodResult;
 }
 
-/** Frames at a rate while the peer's process is killed and started again. */
+/** The same traffic without limits, and with some that are not reached. */
+export interface LimitedResult {
+	elapsed: number;
+	unlimited: FloodResult;
+	limited: FloodResult;
+}
+
+/** Frames at a rate while the peer's process is killed and started again, or the wire unplugged. */
 export interface DisruptionResult {
 	elapsed: number;
 	rate: number;
 	sent: number;
 	lost: number;
-	/** How long the restart took, s. */
+	/** How long the restart took, or the wire was unplugged, s. */
 	restart: number;
+	/** Frames of a forging guest's: those that arrived, and those that it sent. */
+	forged: number;
+	forgedSent: number;
 }
 
 export type Result =
@@ -102,7 +127,9 @@ export type Result =
 	| SearchResult
 	| ResponseResult
 	| TcpResult
+	| ConnectResult
 	| FanResult
 	| StormResult
 	| ScaleResult
+	| LimitedResult
 	| DisruptionResult;

@@ -9,7 +9,7 @@ import { ProcessPeer } from './process-peer.js';
 export class TwinPeer extends ProcessPeer {
 	readonly name: string;
 	readonly about: string;
-	readonly lacks: readonly Ability[] = ['broadcast', 'many', 'process', 'ipv6'];
+	readonly lacks: readonly Ability[] = ['broadcast', 'many', 'daemon', 'ipv6'];
 	readonly #send: 'ring' | 'messages';
 	#taps: string[] = [];
 

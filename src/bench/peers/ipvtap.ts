@@ -78,6 +78,15 @@ export class IpvtapPeer implements Peer {
 		return this.#daemon === 0 ? [] : [this.#daemon];
 	}
 
+	async detach(guest: number): Promise<void> {
+		await call(this.#socket, 'DELETE', `/v1/slaves/guest${guest}`);
+	}
+
+	async limit(guest: number, on: boolean): Promise<void> {
+		const limits = on ? { tx: PLENTY, rx: PLENTY } : { tx: null, rx: null };
+		await call(this.#socket, 'PATCH', `/v1/slaves/guest${guest}`, { limits });
+	}
+
 	async restart(): Promise<void> {
 		process.kill(this.#daemon, 'SIGKILL');
 		await this.#ipvtap('list');
@@ -121,6 +130,8 @@ export class IpvtapPeer implements Peer {
 }
 
 const END_MS = 20_000;
+/** Bits a second, and bytes: as much as may be asked for. */
+const PLENTY = { rate: 1e12, burst: 1 << 30 };
 
 function signalTo(pid: number): void {
 	try {

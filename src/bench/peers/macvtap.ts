@@ -8,7 +8,7 @@ import type { Ability, Peer } from './peer.js';
 export class MacvtapPeer implements Peer {
 	readonly name = 'macvtap';
 	readonly about = 'macvtap, mode bridge';
-	readonly lacks: readonly Ability[] = ['process', 'taps'];
+	readonly lacks: readonly Ability[] = ['daemon', 'taps'];
 	readonly #nodes: string[] = [];
 	#removeFolder: (() => void) | undefined;
 
@@ -28,7 +28,8 @@ export class MacvtapPeer implements Peer {
 		await host.ip(
 			...devices.flatMap(({ name, index }, guest) => [
 				`link add link ${MASTER} name ${name} index ${index} address ${guestMac(guest)} type macvtap mode bridge`,
-				`link set ${name} up`,
+				// Which groups a guest wants only its QEMU knows: without, none would reach it.
+				`link set ${name} allmulticast on up`,
 			]),
 		);
 		const files = devices.map(({ name, index }) => `/sys/class/net/${name}/tap${index}/dev`);

@@ -13,7 +13,7 @@ import { ProcessPeer } from './process-peer.js';
 export class OvsPeer extends ProcessPeer {
 	readonly name = 'ovs';
 	readonly about = 'Open vSwitch, userspace datapath (netdev), userspace TSO on, a static flow to each guest';
-	readonly lacks: readonly Ability[] = ['many', 'process'];
+	readonly lacks: readonly Ability[] = ['many', 'daemon'];
 	readonly needs = { program: 'ovs-vswitchd', package: 'openvswitch-switch' };
 	readonly version = ['ovs-vswitchd', '--version'] as const;
 	#taps: string[] = [];

@@ -2,9 +2,9 @@ import type { Ground } from '../ground.js';
 
 /**
  * What not every peer has, and some rows want: GSO frames, IPv6, broadcasts that reach other guests, any number of
- * guests, guests behind named TAPs, a process that can be killed.
+ * guests, guests behind named TAPs, a daemon that can be killed and told of limits.
  */
-export type Ability = 'gso' | 'ipv6' | 'broadcast' | 'many' | 'taps' | 'process';
+export type Ability = 'gso' | 'ipv6' | 'broadcast' | 'many' | 'taps' | 'daemon';
 
 /** A program, and the Debian package that has it. */
 export interface Need {
@@ -36,6 +36,10 @@ export interface Peer {
 	pids(): readonly number[];
 	/** How long it took to connect each guest, ms, where that is more than making a TAP. */
 	readonly attachMs?: readonly number[];
+	/** Takes a guest off again. */
+	detach?(guest: number): Promise<void>;
+	/** Limits what a guest sends and gets to more than any will here, or no more. */
+	limit?(guest: number, on: boolean): Promise<void>;
 	/** Kills the processes without a warning, and starts them again as its users would, at once. */
 	restart?(): Promise<void>;
 	/** Ends what `prepare` started; namespaces go by themselves. Works after a `prepare` that failed, too. */

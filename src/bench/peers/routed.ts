@@ -18,7 +18,7 @@ import { TapPeer } from './taps.js';
 export class RoutedPeer extends TapPeer {
 	readonly name: string = 'routed';
 	readonly about: string = 'the host routes between the TAPs and the wire, no netfilter rules';
-	override readonly lacks: readonly Ability[] = ['process', 'broadcast'];
+	override readonly lacks: readonly Ability[] = ['daemon', 'broadcast'];
 	readonly router = routerMac;
 
 	protected async connect({ host }: Ground): Promise<void> {

@@ -5,7 +5,7 @@ import type { Ability, Peer } from './peer.js';
 export abstract class TapPeer implements Peer {
 	abstract readonly name: string;
 	abstract readonly about: string;
-	readonly lacks: readonly Ability[] = ['process'];
+	readonly lacks: readonly Ability[] = ['daemon'];
 	protected taps: string[] = [];
 
 	async prepare(ground: Ground): Promise<void> {

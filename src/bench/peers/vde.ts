@@ -8,7 +8,7 @@ import { ProcessPeer } from './process-peer.js';
 export class VdePeer extends ProcessPeer {
 	readonly name = 'vde';
 	readonly about = "vde_switch, guests on its sockets (QEMU's -netdev vde), to the wire by a TAP on a bridge";
-	readonly lacks: readonly Ability[] = ['many', 'gso', 'taps', 'process'];
+	readonly lacks: readonly Ability[] = ['many', 'gso', 'taps', 'daemon'];
 	readonly needs = { program: 'vde_switch', package: 'vde-switch' };
 	readonly version = ['vde_switch', '--version'] as const;
 	#folder = '';

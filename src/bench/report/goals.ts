@@ -1,6 +1,6 @@
 /** What was promised before anything was measured, beside what was: met or missed, in words. Pure. */
+import { MANY_GUESTS } from '../ground.js';
 import { OFFLOAD, USERSPACE } from '../peers/index.js';
-import { MANY_GUESTS } from '../rows/index.js';
 import type { Row } from '../rows/row.js';
 import { absolute, type Estimate, ratio } from '../statistics.js';
 import type { Results } from './summary.js';

@@ -105,14 +105,29 @@ function tableText(lines: readonly Line[], { peers }: Results): string {
 }
 
 function setupsTable({ setups }: Results): string {
+	const time = (sorted: readonly number[], share: number): string => {
+		const value = sorted[Math.ceil(sorted.length * share) - 1];
+		return value === undefined ? NOTHING : quantity(value, 'ms');
+	};
 	const shown = setups.filter(({ attachMs }) => attachMs.length > 0);
 	return table(
-		['who', 'guests', 'attach, median', '99th percentile', 'longest', 'resident'],
-		shown.map(({ peer, guests, attachMs, residentMb }) => [
+		[
+			'who',
+			'guests',
+			'attach, median',
+			'99th percentile',
+			'longest',
+			'detach, median',
+			'99th percentile',
+			'resident',
+			'eBPF maps',
+		],
+		shown.map(({ peer, guests, attachMs, detachMs = [], residentMb, mapsMb }) => [
 			peer,
 			String(guests),
-			...[0.5, 0.99, 1].map(share => quantity(attachMs[Math.ceil(attachMs.length * share) - 1]!, 'ms')),
-			residentMb === undefined ? NOTHING : `${residentMb.toFixed(0)} MB`,
+			...[0.5, 0.99, 1].map(share => time(attachMs, share)),
+			...[0.5, 0.99].map(share => time(detachMs, share)),
+			...[residentMb, mapsMb].map(mb => (mb === undefined ? NOTHING : `${mb.toFixed(mb < 10 ? 1 : 0)} MB`)),
 		]),
 	);
 }

@@ -75,6 +75,7 @@ export const wanted: readonly Wanted[] = [
 			['v2v-64-sleep', 'frames/s'],
 			['v2v-64-poll', 'frames/s'],
 			['v2v-64-flows', 'frames/s'],
+			['v2v-v6-80-sleep', 'frames/s'],
 			['v2p-64', 'frames/s'],
 			['p2v-64-sleep', 'frames/s'],
 			['p2v-64-poll', 'frames/s'],
@@ -101,6 +102,7 @@ export const wanted: readonly Wanted[] = [
 		lines: [
 			...['transactions/s', 'p50', 'p99', 'p99.9', 'p99.99'].map(metric => ['rr-v2v-64', metric] as const),
 			...['transactions/s', 'p50', 'p99', 'p99.99'].map(metric => ['rr-v2p-64', metric] as const),
+			...['transactions/s', 'p50', 'p99'].map(metric => ['rr-loaded', metric] as const),
 		],
 	},
 	{
@@ -120,13 +122,15 @@ export const wanted: readonly Wanted[] = [
 		name: 'crowd',
 		title: 'Broadcasts, storms and crowds',
 		caption:
-			'Broadcasts that reach guests, to the bridge; what two others lose of 5,000 unicast frames a second meanwhile; ' +
-			'what a storm leaves them beyond the CPU time of its sender; and frames a second among 1000 guests, of those among three.',
+			'Broadcasts, and frames for a group, that reach who wants them, to the bridge; what two others lose of 5,000 unicast frames a second meanwhile; ' +
+			'what a storm leaves them beyond the CPU time of its sender; and frames a second among 1000 guests, of those among four.',
 		lines: [
 			['fan-8', 'deliveries/s'],
 			['fan-8', 'lost of unicast between two others'],
 			['fan-100', 'deliveries/s'],
 			['fan-100', 'lost of unicast between two others'],
+			['group-8', 'deliveries/s'],
+			['group-100', 'deliveries/s'],
 			['storm', "left of two others' transactions"],
 			['scale-1000', 'frames/s, of those among few'],
 		],

@@ -1,9 +1,11 @@
 /** What is read off a run, by kind of traffic. */
 import type {
+	ConnectResult,
 	DisruptionResult,
 	FanResult,
 	FloodResult,
 	Histogram,
+	LimitedResult,
 	ResponseResult,
 	Result,
 	ScaleResult,
@@ -55,6 +57,10 @@ export const goodput = metric<SearchResult>('of that, with twice as much offered
 	r.rate > 0 ? (100 * r.goodput) / r.rate : undefined,
 );
 
+export const loadLoss = metric<ResponseResult>('of the load, lost', '%', 'less', ({ load }) =>
+	load && load.sent > 0 ? Math.max(0, 100 * (1 - load.received / load.sent)) : undefined,
+);
+
 export const transactions = metric<ResponseResult>(
 	'transactions/s',
 	'/s',
@@ -78,12 +84,36 @@ const quantileShares = { p50: 0.5, p99: 0.99, p999: 0.999, p9999: 0.9999 } as co
 export const tcpThroughput = metric<TcpResult>('throughput', 'bit/s', 'more', r => (r.bytes * 8) / r.elapsed);
 export const retransmitted = metric<TcpResult>('retransmitted', '', 'less', r => r.retransmits);
 
+export const connections = metric<ConnectResult>(
+	'connections/s',
+	'/s',
+	'more',
+	r => r.connections / r.elapsed,
+);
+
 export const deliveries = metric<FanResult>('deliveries/s', '/s', 'more', r => r.deliveries / r.elapsed);
 export const neighbourLoss = metric<FanResult>(
 	'lost of unicast between two others',
 	'%',
 	'less',
 	r => (100 * Math.max(0, r.neighbourSent - r.neighbourReceived)) / Math.max(1, r.neighbourSent),
+);
+
+export const strays = metric<FanResult>('of all copies, for guests that had not joined', '%', 'less', r =>
+	r.deliveries + r.strays > 0 ? (100 * r.strays) / (r.deliveries + r.strays) : undefined,
+);
+
+/** Jain's index of what two senders brought to one receiver: 1 for equal shares, 0.5 where one has all. */
+export const fairness = metric<FanResult>('fairness between the senders', '', 'more', r =>
+	r.deliveries + r.alsoDeliveries > 0
+		? (r.deliveries + r.alsoDeliveries) ** 2 / (2 * (r.deliveries ** 2 + r.alsoDeliveries ** 2))
+		: undefined,
+);
+export const bothDeliveries = metric<FanResult>(
+	'frames/s of both',
+	'/s',
+	'more',
+	r => (r.deliveries + r.alsoDeliveries) / r.elapsed,
 );
 
 export const victimKeeps = metric<StormResult>(
@@ -93,12 +123,16 @@ export const victimKeeps = metric<StormResult>(
 	r => (100 * r.storm) / Math.max(1, r.nowhere),
 );
 
-export const keptAmongMany = metric<ScaleResult>(
-	'frames/s, of those among few',
-	'%',
-	'more',
-	({ few, many }) => (100 * (many.received / many.elapsed)) / Math.max(1, few.received / few.elapsed),
+export const keptAmongMany = metric<ScaleResult>('frames/s, of those among few', '%', 'more', r =>
+	share(r.many, r.few),
 );
+export const keptWithLimits = metric<LimitedResult>('frames/s, of those without limits', '%', 'more', r =>
+	share(r.limited, r.unlimited),
+);
+
+function share(one: FloodResult, of: FloodResult): number {
+	return (100 * (one.received / one.elapsed)) / Math.max(1, of.received / of.elapsed);
+}
 
 /** Where the traffic ended before the restart did, nobody knows what more it would have lost. */
 const isWhole = ({ restart, elapsed }: DisruptionResult): boolean => restart < elapsed - 1;
@@ -108,6 +142,19 @@ export const lostFrames = metric<DisruptionResult>('frames lost', '', 'less', r 
 );
 export const outage = metric<DisruptionResult>('as time', 'ms', 'less', r =>
 	isWhole(r) ? (1000 * r.lost) / r.rate : undefined,
+);
+export const lasting = metric<DisruptionResult>(
+	'lost after it was plugged in again, as time',
+	'ms',
+	'less',
+	r => (isWhole(r) ? Math.max(0, 1000 * (r.lost / r.rate - r.restart)) : undefined),
+);
+export const forgedPassed = metric<DisruptionResult>(
+	"frames in another guest's name that arrived",
+	'',
+	'less',
+	// Who sent none has shown nothing.
+	r => (r.forgedSent > 0 ? r.forged : undefined),
 );
 
 function metric<T>(

@@ -12,12 +12,14 @@ export interface Metric {
 	of(run: Run): number | undefined;
 }
 
+export type Table = 'quick' | 'usual' | 'all';
+
 /** A line of the table: which way the frames go, and what is counted. */
 export interface Row {
 	name: string;
 	title: string;
 	/** The smallest table that has it. */
-	table: 'quick' | 'usual' | 'all';
+	table: Table;
 	/** What a peer must have to be measured so. */
 	wants: readonly Ability[];
 	/** A program that makes its traffic. */

@@ -1,28 +1,48 @@
-/** Frames at a modest rate, while the process that moves them is killed without a warning and started again at once. */
+/**
+ * Frames at a modest rate, and a guest beside that forges, while the process that moves them is killed without a warning
+ * and started again at once, or the wire is unplugged for a moment.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FloodResult } from '../results.js';
 import type { Traffic } from '../run.js';
 import type { Place } from '../site.js';
-import { emulate, V2V } from './emulated.js';
+import { emulate, type Path, V2V } from './emulated.js';
+import { forge } from './forger.js';
 
 const RATE = 10_000;
 const BEFORE_MS = 300;
 /** A daemon that adopts a few guests is there again in well under a second, on a machine that has nothing else to do. */
 const SECONDS = 3;
+const UNPLUGGED_MS = 200;
 
 /** @throws IpvtapError when the peer doesn't come back. */
-export async function disruptionTraffic(place: Place): Promise<Traffic> {
+export function restartTraffic(place: Place): Promise<Traffic> {
+	return disrupted(place, V2V, () => place.peer.restart!());
+}
+
+/** @throws IpvtapError with the emulator's own words. */
+export function unpluggedTraffic(place: Place, path: Path): Promise<Traffic> {
+	return disrupted(place, path, async () => {
+		await place.ground.wire.ip('link set wire1 down');
+		await sleep(UNPLUGGED_MS);
+		await place.ground.wire.ip('link set wire1 up');
+	});
+}
+
+async function disrupted(place: Place, path: Path, disrupt: () => Promise<void>): Promise<Traffic> {
 	const words = ['flood', '--wait', 'poll', '--rate', String(RATE)];
-	const flow = emulate<FloodResult>(place, V2V, words, { seconds: SECONDS, warmup: 0.1 });
-	flow.catch(() => {});
+	const flow = emulate<FloodResult>(place, path, words, { seconds: SECONDS, warmup: 0.1 });
+	const forger = forge(place, SECONDS);
+	for (const one of [flow, forger]) one.catch(() => {});
 	await sleep(BEFORE_MS);
 	const from = performance.now();
-	await place.peer.restart!();
+	await disrupt();
 	const restart = (performance.now() - from) / 1000;
-	const { totalSent: sent, lost, refused, cpuNs } = await flow;
+	const { totalSent: sent, lost, refused, forged, cpuNs } = await flow;
+	const forgedSent = await forger;
 	// What a TAP refuses is lost to its guest, too.
 	return {
-		result: { elapsed: SECONDS, rate: RATE, sent, lost: lost + refused, restart },
+		result: { elapsed: SECONDS, rate: RATE, sent, lost: lost + refused, restart, forged, forgedSent },
 		cpu: cpuNs / 1e9,
 	};
 }

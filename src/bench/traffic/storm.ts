@@ -3,12 +3,12 @@
  * storm, compared with those during the same storm into a TAP that leads nowhere. Calm, storm, storm, calm.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { exec } from '../../lab/command.js';
-import { guestIp, guestMac, NOWHERE } from '../ground.js';
+import { NOWHERE } from '../ground.js';
 import type { ResponseResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
 import { emulate, V2V } from './emulated.js';
+import { fan } from './fan.js';
 
 /** Frames/s: twenty times what ipvtap lets a guest send to all by default. */
 const RATE = 20_000;
@@ -33,10 +33,7 @@ export async function stormTraffic(place: Place, { seconds, warmup }: Timing): P
 }
 
 /** Lasts a little longer than the race beside it. @returns its CPU time, ns. */
-async function startStorm({ ground }: Place, edge: string, { seconds, warmup }: Timing): Promise<number> {
-	const source = `${guestMac(STORMY)}/${guestIp(STORMY)}`;
-	const time = ['--warmup', String(LEAD_S + warmup), '--seconds', String(seconds + LEAD_S)];
-	const [file, ...before] = ground.host.prefix;
-	const words = [...before, ground.programs.fan, '--from', edge, '--source', source, '--rate', String(RATE)];
-	return (JSON.parse(await exec(file!, [...words, ...time])) as { cpuNs: number }).cpuNs;
+async function startStorm(place: Place, edge: string, { seconds, warmup }: Timing): Promise<number> {
+	const time = { seconds: seconds + LEAD_S, warmup: LEAD_S + warmup };
+	return (await fan(place, STORMY, ['--rate', String(RATE)], time, edge)).cpuNs;
 }

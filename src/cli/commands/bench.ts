@@ -45,7 +45,7 @@ export async function bench(given: Given & WireGiven & { json?: boolean; list?: 
 			cells,
 		})),
 		goals: goals(results, rows),
-		setups: results.setups.map(({ attachMs: _, ...setup }) => setup),
+		setups: results.setups.map(({ attachMs: _, detachMs: __, ...setup }) => setup),
 		micro: results.micro,
 		kernel: results.kernel,
 		raw,

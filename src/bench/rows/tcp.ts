@@ -1,0 +1,31 @@
+/** Rows of TCP between Linux stacks. */
+import { FEW_GUESTS } from '../ground.js';
+import { connectTraffic, type TcpOptions, tcpTraffic, USUAL_MTU } from '../traffic/tcp.js';
+import * as metrics from './metrics.js';
+import type { Row, Table } from './row.js';
+
+const FEW = [FEW_GUESTS] as const;
+
+export function tcpRow(name: string, about: string, table: Table, options: Partial<TcpOptions> = {}): Row {
+	const all = { offloads: true, streams: 1, mtu: USUAL_MTU, ...options };
+	return {
+		name: `tcp-${name}`,
+		title: `TCP between Linux stacks, ${about}`,
+		table,
+		wants: all.offloads ? ['taps', 'gso'] : ['taps'],
+		needs: { program: 'iperf3', package: 'iperf3' },
+		guests: FEW,
+		traffic: ([place], timing) => tcpTraffic(place!, all, timing),
+		metrics: [metrics.tcpThroughput, metrics.retransmitted],
+	};
+}
+
+export const connectRow: Row = {
+	name: 'tcp-connections',
+	title: 'TCP connections between Linux stacks, a byte there and a byte back in each',
+	table: 'all',
+	wants: ['taps', 'gso'],
+	guests: FEW,
+	traffic: ([place], timing) => connectTraffic(place!, timing),
+	metrics: [metrics.connections, ...metrics.delays('p50', 'p99')],
+};
