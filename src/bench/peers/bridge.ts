@@ -26,6 +26,17 @@ export class BridgePeer extends TapPeer {
 	}
 }
 
+/** The bridge that looks into IGMP, as ipvtap does anyway, and asks guests for their groups. */
+export class SnoopingBridgePeer extends BridgePeer {
+	override readonly name = 'bridge-snoop';
+	override readonly about = 'the same with IGMP and MLD snooping, and a querier';
+
+	protected override async connect(ground: Ground): Promise<void> {
+		await super.connect(ground);
+		await ground.host.ip('link set br0 type bridge mcast_snooping 1 mcast_querier 1');
+	}
+}
+
 /** The bridge with what ipvtap does anyway: a guest speaks from its own MAC and addresses, and from no others. */
 export class GuardedBridgePeer extends BridgePeer {
 	override readonly name = 'bridge-nft';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { IpvtapError } from '../../errors.js';
 import { toolsEnv } from '../../lab/command.js';
-import { BridgePeer, GuardedBridgePeer } from './bridge.js';
+import { BridgePeer, GuardedBridgePeer, SnoopingBridgePeer } from './bridge.js';
 import { TwinPeer } from './c-twin.js';
 import { IpvtapPeer } from './ipvtap.js';
 import { RoutingIpvtapPeer } from './ipvtap-l3.js';
@@ -27,6 +27,7 @@ export const USERSPACE = 'ipvtap';
 const entries: Readonly<Record<string, Entry>> = {
 	[BASELINE]: { usual: true, quick: true, make: () => new BridgePeer() },
 	'bridge-nft': { usual: true, quick: true, make: () => new GuardedBridgePeer() },
+	'bridge-snoop': { usual: false, quick: false, make: () => new SnoopingBridgePeer() },
 	[OFFLOAD]: {
 		usual: true,
 		quick: true,

@@ -26,6 +26,7 @@ const colours: Readonly<Record<string, string>> = {
 	'c-sendmmsg': '#bfdfe8',
 	bridge: '#5d6570',
 	'bridge-nft': '#8b6f47',
+	'bridge-snoop': '#a58f6f',
 	macvtap: '#8d96a3',
 	routed: '#b3a06a',
 	'routed-nat': '#d1c08c',

@@ -28,7 +28,7 @@
 #define FRAME 64
 #define READS 16 /* of one guest, before the next one's turn */
 #define NOTICE_NS 500000000u /* until the host has noticed that guests have come */
-#define LEARN_NS 2200000000u /* until who listens to IGMP takes silence for an answer */
+#define LEARN_NS 1800000000u /* until who listens to IGMP takes silence for an answer */
 
 enum flow { FLOW_ALL, FLOW_NEIGHBOUR, FLOW_ALSO, FLOWS };
 
@@ -239,10 +239,13 @@ static void join_all(void)
 		joined += members[i].joins;
 	if (!joined)
 		return;
-	sleep_ns(NOTICE_NS);
-	for (unsigned i = 0; i < opt.receivers; i++)
-		if (members[i].joins)
-			join(&to[i], &members[i].who, (const uint8_t *)&members[i].group);
+	/* Twice, as hosts do: one may get lost (RFC 2236, 3). */
+	for (int times = 0; times < 2; times++) {
+		sleep_ns(NOTICE_NS);
+		for (unsigned i = 0; i < opt.receivers; i++)
+			if (members[i].joins)
+				join(&to[i], &members[i].who, (const uint8_t *)&members[i].group);
+	}
 	sleep_ns(LEARN_NS);
 }
 
