@@ -47,6 +47,9 @@ export interface Case {
 	out?: readonly { to: Place; frame: Uint8Array }[];
 }
 
+/** A case of which nobody says what comes of it: its judges must agree. */
+export type Question = Omit<Case, 'verdict' | 'out'>;
+
 /** A frame that is delivered to one place. */
 export function delivered(
 	name: string,

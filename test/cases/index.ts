@@ -4,7 +4,7 @@ import type { ModeName } from '../../src/datapath/port-state.js';
 import type { Topology } from '../helpers/pure-port.js';
 import { slaves, standardTopology } from '../helpers/world.js';
 import { arpCases } from './arp.js';
-import type { Case, Place } from './case.js';
+import type { Case, Place, Question } from './case.js';
 import { dhcpCases } from './dhcp.js';
 import { flagCases } from './flags.js';
 import { hostCases } from './host.js';
@@ -46,13 +46,21 @@ export function roomsOf(wanted: ModeName): Readonly<Record<string, readonly Case
 }
 
 /** The port that a case happens on. */
-export function topologyOf({
-	flag,
-	noHost,
-	mode,
-	multicastSlave,
-}: Pick<Case, 'flag' | 'noHost' | 'mode' | 'multicastSlave'>): Topology {
+export function topologyOf({ flag, noHost, mode, multicastSlave }: Question): Topology {
 	return standardTopology(flag, !noHost, mode, multicastSlave);
+}
+
+/** A port takes longer to make than a frame to judge, and whoever judges hears what guests say of their groups. */
+export function byTopology<Q extends Question>(cases: readonly Q[]): Iterable<[Topology, Q[]]> {
+	const groups = new Map<string, [Topology, Q[]]>();
+	for (const one of cases) {
+		const topology = topologyOf(one);
+		const key = JSON.stringify(topology);
+		const group = groups.get(key);
+		if (group) group[1].push(one);
+		else groups.set(key, [topology, [one]]);
+	}
+	return groups.values();
 }
 
 /** The edge that a place is on that port. */

@@ -156,12 +156,8 @@ export class NaiveForwarder {
 	#routerSpeaks(ingress: number, frame: Uint8Array, partial: boolean): Decision {
 		const parsed = parse(frame) as Ipv6Packet;
 		const owner = this.book.ownerOf(parsed.destination);
-		const ours = parsed.link.source === plain(this.#topology.master);
 		if (ingress === WIRE) this.#claimable.heard(frame, parsed);
-		const decision =
-			ingress === WIRE
-				? this.#inwards(owner, this.book.ownerOf(parsed.source), frame, ours)
-				: this.#deliver(owner, frame);
+		const decision = this.#towards(owner, ingress, parsed, frame);
 		if (typeof decision !== 'object' || !('to' in decision)) return decision;
 		const { learns } = this.#topology.slaves.find(({ edge }) => edge === owner) as Slave;
 		return learns ? decision : { to: owner, frame: withoutAutonomy(decision.frame, parsed, partial) };
@@ -410,6 +406,13 @@ export class NaiveForwarder {
 		return wanted ? this.#groupInwards(this.book.ownerOf(packet.sender), ours, false) : 'ignore';
 	}
 
+	/** From the wire or the host. */
+	#towards(owner: number, ingress: number, packet: Ipv6Packet, frame: Uint8Array): Decision {
+		if (ingress !== WIRE) return this.#deliver(owner, frame);
+		const ours = packet.link.source === plain(this.#topology.master);
+		return this.#inwards(owner, this.book.ownerOf(packet.source), frame, ours);
+	}
+
 	/** Reflections come back in earnest only with `vepa`, and never to who sent them. */
 	#inwards(owner: number, sender: number, frame: Uint8Array, ours: boolean): Decision {
 		if (owner <= HOST || this.#topology.mode === 'l3s') return 'ignore';
@@ -452,7 +455,7 @@ export class NaiveForwarder {
 			if (packet.link.group || packet.toGroup) return 'fan out';
 		}
 		const owner = this.book.ownerOf(packet.destination);
-		if (!slave) return this.#deliver(owner, frame);
+		if (!slave) return this.#towards(owner, ingress, packet, frame);
 		return this.#unicastFromSlave(slave, packet.link.destination, packet.destination, frame);
 	}
 

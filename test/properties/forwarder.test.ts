@@ -5,6 +5,8 @@ import { forward } from '../../src/datapath/forward/forward.js';
 import { EDGES_MAX } from '../../src/datapath/verdict.js';
 import { parseMac } from '../../src/wire/ethernet.js';
 import { vnetHeaderIsSane } from '../../src/wire/vnet-header.js';
+import { byTopology, edgeOf } from '../cases/index.js';
+import { oddities } from '../cases/oddities.js';
 import { hex, readable } from '../helpers/describe.js';
 import { internetChecksum } from '../helpers/frames.js';
 import { NaiveForwarder } from '../helpers/naive-forwarder.js';
@@ -40,6 +42,20 @@ for (const [what, some] of [
 			1500,
 		);
 	});
+
+test('what takes a second look, on every way, is decided as the twin does', t => {
+	const wrong: string[] = [];
+	// One after another on the same port: what one teaches, the next ones meet.
+	for (const [topology, questions] of byTopology(oddities())) {
+		const [port, twin] = [new PurePort(topology), new NaiveForwarder(topology)];
+		for (const { name, from, frame } of questions) {
+			const [is, expected] = [port, twin].map(each => inWords(each.receive(edgeOf(from), frame)));
+			if (is !== expected) wrong.push(`${name}\n${readable(frame)}forwarder: ${is}\ntwin: ${expected}`);
+		}
+		port.close();
+	}
+	t.deepEqual(wrong, []);
+});
 
 test('nothing reaches the wire with a MAC that is not the master’s', t => {
 	check(

@@ -14,8 +14,8 @@ import {
 	SLOW_FANOUT,
 	verdictName,
 } from '../../../src/datapath/verdict.js';
-import type { Case } from '../../cases/case.js';
-import { edgeOf, topologyOf } from '../../cases/index.js';
+import type { Question } from '../../cases/case.js';
+import { byTopology, edgeOf } from '../../cases/index.js';
 import { hex, readable } from '../../helpers/describe.js';
 import {
 	ANSWERED,
@@ -143,9 +143,6 @@ export class Judge {
 	}
 }
 
-/** What is asked of both: a case, whatever comes of it. */
-export type Question = Omit<Case, 'verdict' | 'out'>;
-
 /** What is wrong with the programs' decisions of the table's cases, and which they leave to the forwarder needlessly. */
 export function judgeTable(
 	cases: readonly Question[],
@@ -163,19 +160,6 @@ export function judgeTable(
 		judge.close();
 	}
 	return { wrong, needless };
-}
-
-/** A port takes longer to make than a frame to judge, and both of its kinds hear what guests say of their groups. */
-function byTopology(cases: readonly Question[]): Iterable<[Topology, Question[]]> {
-	const groups = new Map<string, [Topology, Question[]]>();
-	for (const one of cases) {
-		const topology = topologyOf(one);
-		const key = JSON.stringify(topology);
-		const group = groups.get(key);
-		if (group) group[1].push(one);
-		else groups.set(key, [topology, [one]]);
-	}
-	return groups.values();
 }
 
 /** What takes a longer look than the programs give a frame, or is no established traffic. */

@@ -2,8 +2,6 @@
  * Packets that take a second look, each of them on every way through a port: what is asked about one of a guest's is often
  * asked in other words about the wire's and the host's.
  */
-import type { Place } from '../../cases/case.js';
-import { packet4, packet6 } from '../../cases/traffic.js';
 import {
 	type ArpFields,
 	advertisement,
@@ -36,9 +34,10 @@ import {
 	type Upper,
 	u16,
 	udp,
-} from '../../helpers/frames.js';
-import { BROADCAST, gateway, host, laptop, MASTER, type Station, vm1, vm2 } from '../../helpers/world.js';
-import type { Question } from './kernel-judge.js';
+} from '../helpers/frames.js';
+import { BROADCAST, gateway, host, laptop, MASTER, type Station, vm1, vm2 } from '../helpers/world.js';
+import type { Place, Question } from './case.js';
+import { packet4, packet6 } from './traffic.js';
 
 export function oddities(): Question[] {
 	const asked = ways.flatMap(([name, from, sender, receiver]) =>
@@ -57,10 +56,13 @@ export function oddities(): Question[] {
 	);
 }
 
-const ports = (['l2', 'l3', 'l3s'] as const).flatMap(mode => [
-	...(['bridge', 'private', 'vepa'] as const).map(flag => ({ mode, flag })),
-	{ mode, noHost: true as const },
-]);
+const ports = [
+	...(['l2', 'l3'] as const).flatMap(mode => [
+		...(['bridge', 'private', 'vepa'] as const).map(flag => ({ mode, flag })),
+		{ mode, noHost: true as const },
+	]),
+	...(['bridge', 'private'] as const).map(flag => ({ mode: 'l3s' as const, flag })),
+];
 
 type Way = readonly [name: string, from: Place, sender: Station, receiver: Station];
 
@@ -99,6 +101,11 @@ const ways: readonly Way[] = [
 const ETHERNET = 14;
 const CHECKSUM = ETHERNET + 10;
 const nothing = new Uint8Array(0);
+/** RFC 4302, with an integrity value of no length. */
+const authentication: Extension = {
+	header: 51,
+	build: next => Uint8Array.of(next, 1, ...new Array(10).fill(0)),
+};
 
 function packets(from: Station, to: Station): Record<string, Uint8Array> {
 	const four = (upper: Upper, header: Partial<Ipv4Header> = {}) => packet4(from, to, {}, upper, header);
@@ -123,6 +130,7 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'IPv4 with a checksum that carries': withChecksum(four(udp(), { ttl: 9 }), 0xff80),
 		'DHCP of a client': four(udp(68, 67)),
 		'DHCP of a server': four(udp(67, 68)),
+		'TCP to a port of DHCP': four(tcp(40000, 67)),
 		'UDP without a header': four(raw(17, nothing)),
 		'a later fragment with the ports of DHCP': four(udp(67, 68), { fragment: 1 }),
 		IGMP: four(igmp('239.1.2.3')),
@@ -130,17 +138,18 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'ICMP without a type': four(raw(1, nothing)),
 		'another version of IPv6': six(udp(), { version: 4 }),
 		'IPv6, longer than it is': six(udp(), { payloadLength: 9000 }),
-		'a jumbogram': behind(hopByHop, udp()),
 		'a jumbogram without a length': patched(behind(hopByHop, udp()), ETHERNET + 4, u16(0)),
 		'DHCPv6 of a client': six(udp(546, 547)),
 		'DHCPv6 of a server': six(udp(547, 546)),
 		'UDP over IPv6 without a header': six(raw(17, nothing)),
 		TCP: six(tcp()),
+		'TCP to a port of DHCPv6': six(tcp(40000, 547)),
 		'ICMPv6 without a type': six(raw(58, nothing)),
 		'ICMPv6 of no length': six(raw(58, new Uint8Array(8)), { payloadLength: 0 }),
 		'an echo': six(icmpv6(128)),
 		'ICMPv6 beyond neighbour discovery': six(icmpv6(200)),
 		'a router solicitation': nd(routerSolicitation()),
+		'a router solicitation with options': nd(routerSolicitation([own, nonce(), nonce()])),
 		'a router advertisement': nd(routerAdvertisement()),
 		'a redirect of IPv6': nd(redirect(to.ipv6, from.ipv6)),
 		'a solicitation': asks(own),
@@ -162,15 +171,13 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		}),
 		'a later fragment': behind(fragmentHeader(8, true), udp(546, 547)),
 		'a much later fragment': behind(fragmentHeader(4096, true), udp(546, 547)),
-		'a first fragment of UDP': behind(first, udp()),
-		'a first fragment with half a UDP header': behind(first, raw(17, new Uint8Array(4))),
-		'a first fragment of DHCPv6': behind(first, udp(546, 547)),
-		'a first fragment of a DHCPv6 server': behind(first, udp(547, 546)),
-		'a first fragment of TCP': behind(first, tcp()),
-		'a first fragment of ICMPv6': behind(first, icmpv6(128)),
 		'a first fragment of options': six(udp(), { extensions: [first, destinationOptions] }),
-		options: behind(destinationOptions, udp()),
-		'a routing header': behind(routing, udp()),
+		'a solicitation behind two headers': six(solicitation(to.ipv6, [own]), {
+			extensions: [destinationOptions, routing],
+			hopLimit: 255,
+		}),
+		'an authenticated solicitation': behind(authentication, solicitation(to.ipv6, [own])),
+		...hiddenBehind({ hopByHop, destinationOptions, routing, first }, to, behind),
 		ARP: says(),
 		'ARP of no request or answer': says({ operation: 3 }),
 		'ARP for another kind of addresses': says({ prefix: [0, 1, 8, 0, 6, 16] }),
@@ -186,6 +193,30 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'an answer from nobody': says({ operation: 2, sender: '0.0.0.0', ...toTarget }),
 		'padded to what a wire takes': padded(four(raw(17, nothing))),
 	};
+}
+
+/** As much of a transport as shows, behind each of the headers. */
+function hiddenBehind(
+	extensions: Readonly<Record<string, Extension>>,
+	to: Station,
+	behind: (extension: Extension, upper: Upper) => Uint8Array,
+): Record<string, Uint8Array> {
+	const uppers = {
+		UDP: udp(),
+		'half a UDP header': raw(17, new Uint8Array(4)),
+		'DHCPv6 of a client': udp(546, 547),
+		'DHCPv6 of a server': udp(547, 546),
+		TCP: tcp(),
+		'an echo': icmpv6(128),
+		'ICMPv6 without a type': raw(58, nothing),
+		'a solicitation': solicitation(to.ipv6, [sourceLinkLayer(laptop.mac)]),
+		'a router advertisement': routerAdvertisement(),
+	};
+	return Object.fromEntries(
+		Object.entries(extensions).flatMap(([header, extension]) =>
+			Object.entries(uppers).map(([what, upper]) => [`${what} behind ${header}`, behind(extension, upper)]),
+		),
+	);
 }
 
 /** Options one after another, the strange one in each place. */
