@@ -55,17 +55,17 @@ INLINE int link_layer_option(struct __sk_buff *skb, const struct ipv6 *ip, __u8 
 	__u32 at = ND_OPTIONS;
 	__u32 seen = 0;
 	int found = 0;
-	if (at > last) return UNSURE;
 #pragma unroll
 	for (int count = 0; count < OPTIONS_MAX; count++) {
 		__u8 option[2];
 		if (at + 8 > last) break;
-		if (bpf_skb_load_bytes(skb, at, option, 2) || option[1] == 0) return UNSURE;
+		if (bpf_skb_load_bytes(skb, at, option, 2)) return UNSURE;
 		if (option[0] == SOURCE_LINK_LAYER || option[0] == TARGET_LINK_LAYER) {
 			if (seen & option[0]) return UNSURE;
 			seen |= option[0];
 			if (option[0] == type) found = at + 2;
 		}
+		/* One of no length never gets to the end. */
 		at += option[1] << 3;
 	}
 	return at == last ? found : UNSURE;
