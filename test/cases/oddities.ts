@@ -35,7 +35,7 @@ import {
 	u16,
 	udp,
 } from '../helpers/frames.js';
-import { BROADCAST, gateway, host, laptop, MASTER, type Station, vm1, vm2 } from '../helpers/world.js';
+import { BROADCAST, gateway, host, laptop, MASTER, type Station, vm1, vm2, vm4 } from '../helpers/world.js';
 import type { Place, Question } from './case.js';
 import { packet4, packet6 } from './traffic.js';
 
@@ -70,6 +70,14 @@ const everybody = { ...gateway, mac: BROADCAST, ipv4: '192.0.2.255', ipv6: 'ff02
 const aGroup = { ...gateway, mac: '01:00:5e:01:02:03', ipv4: '239.1.2.3', ipv6: 'ff05::203' };
 const behindMaster = (station: Station): Station => ({ ...station, mac: MASTER });
 
+/** With addresses that nobody has yet. */
+const renewed = ({ mac }: Station): Station => ({
+	mac,
+	ipv4: '192.0.2.77',
+	ipv6: '2001:db8:1::77',
+	linkLocal: 'fe80::77',
+});
+
 /** Another MAC that ends like this one. */
 const half = (mac: string): string => `0e:00:5e:00:${mac.slice(12)}`;
 
@@ -79,7 +87,10 @@ const ways: readonly Way[] = [
 	['to itself', 'vm1', vm1, behindMaster(vm1)],
 	['to the host', 'vm1', vm1, host],
 	["to half of the master's MAC", 'vm1', vm1, { ...laptop, mac: half(MASTER) }],
+	['as another', 'vm1', vm2, gateway],
 	['in the name of another', 'vm1', { ...vm2, mac: vm1.mac }, gateway],
+	['from a new address', 'vm1', renewed(vm1), gateway],
+	['from a new address of who learns', 'vm4', renewed(vm4), gateway],
 	['from half of its MAC', 'vm1', { ...vm1, mac: half(vm1.mac) }, gateway],
 	['from the wire', 'wire', gateway, behindMaster(vm1)],
 	['to the host from the wire', 'wire', gateway, host],
@@ -114,7 +125,7 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 	const first = fragmentHeader(0, true);
 	const nd = (upper: Upper) => six(upper, { hopLimit: 255 });
 	const asks = (...options: NdOption[]) => nd(solicitation(to.ipv6, options));
-	const own = sourceLinkLayer(from.mac);
+	const [own, target] = [sourceLinkLayer(from.mac), targetLinkLayer(from.mac)];
 	const says = (more: Partial<ArpFields> = {}) => {
 		const fields = { operation: 1, senderMac: from.mac, sender: from.ipv4, target: to.ipv4, ...more };
 		return ethernet({ source: from.mac, destination: to.mac }, arp(fields));
@@ -159,11 +170,11 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 			payloadLength: 16,
 		}),
 		'a solicitation without a target': nd(raw(58, Uint8Array.of(135, 0, 0, 0, 0, 0, 0, 0))),
-		...optionsOf(own, targetLinkLayer(from.mac), asks),
+		...optionsOf(own, target, asks),
 		'a solicitation with the MAC of another': asks(sourceLinkLayer(laptop.mac)),
-		'an advertisement': nd(advertisement(from.ipv6, [targetLinkLayer(from.mac)])),
+		'an advertisement': nd(advertisement(from.ipv6, [target])),
 		'an advertisement without options': nd(advertisement(from.ipv6)),
-		'an advertisement with both options': nd(advertisement(from.ipv6, [own, targetLinkLayer(from.mac)])),
+		'an advertisement with both options': nd(advertisement(from.ipv6, [own, target])),
 		'a fragment without a header': cut(six(raw(44, new Uint8Array(8))), ETHERNET + 40),
 		'a fragment with half a header': six(raw(44, Uint8Array.of(17, 0, 0, 0))),
 		'a fragment that says that it is shorter': six(raw(44, bytesOf([17], new Uint8Array(15))), {
@@ -172,6 +183,21 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'a later fragment': behind(fragmentHeader(8, true), udp(546, 547)),
 		'a much later fragment': behind(fragmentHeader(4096, true), udp(546, 547)),
 		'a first fragment of options': six(udp(), { extensions: [first, destinationOptions] }),
+		'a solicitation behind a first fragment and options': six(solicitation(to.ipv6, [own]), {
+			extensions: [first, destinationOptions],
+			hopLimit: 255,
+		}),
+		'UDP from the link-local address': six(udp(), { source: from.linkLocal }),
+		'UDP over IPv6 from nobody': six(udp(), { source: '::' }),
+		'UDP from nobody': four(udp(), { source: '0.0.0.0' }),
+		'a solicitation from the link-local address': six(solicitation(to.ipv6, [own]), {
+			source: from.linkLocal,
+			hopLimit: 255,
+		}),
+		'an advertisement of the link-local address': six(advertisement(from.linkLocal, [target]), {
+			source: from.linkLocal,
+			hopLimit: 255,
+		}),
 		'a solicitation behind two headers': six(solicitation(to.ipv6, [own]), {
 			extensions: [destinationOptions, routing],
 			hopLimit: 255,
