@@ -141,6 +141,11 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'IPv4 with a checksum that carries': withChecksum(four(udp(), { ttl: 9 }), 0xff80),
 		'DHCP of a client': four(udp(68, 67)),
 		'DHCP of a server': four(udp(67, 68)),
+		'DHCP of a client behind IPv4 options': four(udp(68, 67), { options: new Uint8Array(8) }),
+		'DHCP of a server behind IPv4 options': four(udp(67, 68), { options: new Uint8Array(8) }),
+		'UDP behind IPv4 options with the ports of DHCP': four(udp(), {
+			options: Uint8Array.of(0, 68, 0, 67, 0, 0, 0, 0),
+		}),
 		'TCP to a port of DHCP': four(tcp(40000, 67)),
 		'UDP without a header': four(raw(17, nothing)),
 		'a later fragment with the ports of DHCP': four(udp(67, 68), { fragment: 1 }),
