@@ -4,12 +4,13 @@
  * `forward` would, and that they come and go with what they stand for.
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { EDGE_WIRE } from '../../../src/datapath/verdict.js';
 import { nameOf } from '../../../src/offload/state-name.js';
 import { Rules, sweepRules } from '../../../src/offload/tc-flower/rules.js';
 import { TcFlower } from '../../../src/offload/tc-flower/tc-flower.js';
 import { type FlowerPlace, listFlower } from '../../../src/sys/netlink/flower.js';
-import { createVeth, deleteLink, requireLink, setLink } from '../../../src/sys/netlink/link.js';
+import { createVeth, deleteLink, listLinks, requireLink, setLink } from '../../../src/sys/netlink/link.js';
 import { deleteClsact, ensureClsact } from '../../../src/sys/netlink/tc.js';
 import { createTap } from '../../../src/sys/tap.js';
 import { roomsOf } from '../../cases/index.js';
@@ -23,6 +24,55 @@ import type { Step } from './other-kernel-steps.js';
 
 /** Of Debian's kernel, beside those that tc-bpf takes. */
 export const flowerModules = ['cls_flower', 'act_gact', 'act_mirred', 'act_pedit'];
+
+/** With a NIC that says yes to every rule and carries out none (test/netdevsim.sh): what is told to it, and asked of it. */
+const nicSteps: Readonly<Record<string, Step>> = {
+	'where a driver takes the rules, they are in_hw, and go with what they stand for': async () => {
+		const before = new Set(listLinks().map(({ ifindex }) => ifindex));
+		writeFileSync('/sys/bus/netdevsim/new_device', '7 1');
+		const nic = listLinks().find(({ ifindex }) => !before.has(ifindex))!;
+		for (const name of ['punt0', 't0']) createTap(name, { owner: undefined, queues: 1, vnetHeader: true });
+		const warnings: string[] = [];
+		const stateDir = '/run/nic';
+		const open = async () => {
+			const hook = new TcFlower();
+			assert.equal(hook.probe('l2'), undefined);
+			const warn = (text: string) => warnings.push(text);
+			const port = await hook.open({ mode: 'l2', master: nic.ifindex, stateDir, ensureClsact, warn });
+			const punt = requireLink('punt0').ifindex;
+			await port.setPort({ master: nic, host: 0, flag: 'bridge', nominated: false, punt });
+			await port.addSlave(slave);
+			for (const address of [vm1.ipv4, vm1.ipv6]) await port.addAddress(address, slave.edge);
+			await port.settle();
+			return port;
+		};
+		const slave = { edge: 2, ifindex: requireLink('t0').ifindex, mac: vm1.mac, learn: false };
+		const inHardware = () => listFlower(nic.ifindex, 'ingress').map(rule => rule.inHardware);
+		const port = await open();
+		assert.deepEqual(
+			[port.name, port.detail],
+			['tc-flower', 'tc-bpf by clsact; addresses in the NIC: 2 of 2'],
+		);
+		assert.deepEqual(inHardware(), [true, true, true, true]);
+		const shown = run('tc', 'filter', 'show', 'dev', nic.name, 'ingress');
+		assert.equal(shown.match(/skip_sw\n\s+in_hw in_hw_count 1/g)?.length, 4, shown);
+		await port.removeAddress(vm1.ipv6);
+		assert.deepEqual(inHardware(), [true, true]);
+		await port.addSlave({ ...slave, limits: { rx: { rate: 1, burst: 1 } } });
+		assert.deepEqual(inHardware(), []);
+		await port.addSlave(slave);
+		assert.deepEqual(inHardware(), [true, true]);
+		// As one that was killed: nobody takes them away but the next.
+		sweepRules(stateDir, nic.ifindex);
+		assert.deepEqual(inHardware(), []);
+		const next = await open();
+		assert.deepEqual(inHardware(), [true, true, true, true]);
+		await next.detach();
+		assert.deepEqual([inHardware(), warnings], [[], []]);
+		writeFileSync('/sys/bus/netdevsim/del_device', '7');
+		return shown;
+	},
+};
 
 export const flowerSteps: Readonly<Record<string, Step>> = {
 	'tc-flower: a device without such hardware refuses the rule, and tc-bpf does the work': async () => {
@@ -182,6 +232,8 @@ export const flowerSteps: Readonly<Record<string, Step>> = {
 		await bench.close(false);
 		return `${all} addresses`;
 	},
+
+	...(process.env.TEST_NETDEVSIM === undefined ? {} : nicSteps),
 };
 
 async function openBench(mode: 'l2' | 'l3', place: FlowerPlace = 'software'): Promise<OffloadBench> {

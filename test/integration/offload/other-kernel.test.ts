@@ -2,16 +2,19 @@
  * The same on a second kernel: Debian 12's own, which has neither TCX nor what the faster form of the programs takes,
  * in an emulated machine. The steps are taken there by one process.
  */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import { missingKernel, OtherKernel, share } from '../../helpers/other-kernel.js';
+import { insertScript, missingKernel, OtherKernel, share } from '../../helpers/other-kernel.js';
 import { flowerModules, flowerSteps } from './flower-steps.js';
 import { type Outcome, outcomesFile, siteSteps } from './other-kernel-steps.js';
 
 const missing = await missingKernel();
 const because = missing === undefined ? '' : ` (no such kernel: ${missing})`;
+/** Where test/netdevsim.sh has left what it has built. */
+const nic = process.env.TEST_NETDEVSIM;
+const nicModules = ['psample.ko', 'netdevsim.ko'];
 let outcomes: Partial<Record<string, Outcome>> = {};
 
 (missing === undefined ? test.serial.before : test.serial.before.skip)(
@@ -25,7 +28,12 @@ let outcomes: Partial<Record<string, Outcome>> = {};
 		});
 		try {
 			t.log(`Linux ${machine.version}`);
-			await machine.inside(`${process.execPath} --enable-source-maps '${program}' ${share}`, PATIENCE);
+			if (nic !== undefined) {
+				for (const file of nicModules) copyFileSync(join(nic, file), join(machine.folder, file));
+				await machine.exec(insertScript(nicModules.map(file => `${share}/${file}`)));
+			}
+			const env = nic === undefined ? '' : 'TEST_NETDEVSIM=here';
+			await machine.inside(`${env} ${process.execPath} --enable-source-maps '${program}' ${share}`, PATIENCE);
 			outcomes = JSON.parse(readFileSync(join(machine.folder, outcomesFile), 'utf8'));
 		} finally {
 			await machine.stop();
@@ -43,5 +51,5 @@ for (const name of Object.keys({ ...siteSteps, ...flowerSteps })) {
 
 const notReached: Outcome = { failed: true, said: 'a step before this has failed', seconds: 0 };
 const program = fileURLToPath(new URL('./other-kernel-inside.js', import.meta.url));
-/** Some 40 s if nobody else is at work. Milliseconds. */
+/** Some 60 s if nobody else is at work. Milliseconds. */
 const PATIENCE = 400_000;
