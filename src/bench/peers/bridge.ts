@@ -33,7 +33,11 @@ export class SnoopingBridgePeer extends BridgePeer {
 
 	protected override async connect(ground: Ground): Promise<void> {
 		await super.connect(ground);
-		await ground.host.ip('link set br0 type bridge mcast_snooping 1 mcast_querier 1');
+		// It floods until its first query has had its time to be answered: 10 s, if nobody says otherwise.
+		await ground.host.ip(
+			'link set br0 type bridge mcast_snooping 1 mcast_query_response_interval 100',
+			'link set br0 type bridge mcast_querier 1',
+		);
 	}
 }
 

@@ -133,6 +133,8 @@ static void *receiver(void *arg)
 		if (!s || s->flow >= opt.flows) {
 			rx.forged += s && s->flow == FLOW_FORGED;
 			rx.foreign++;
+			if (opt.gso && !s && length > GSO_MTU / 2)
+				rx.bytes += length; /* of a frame that was segmented on its way: its first segment has the stamp */
 		} else {
 			account(&flows[s->flow], s);
 			if (s->sent_ns && measuring)
