@@ -4,11 +4,12 @@
  * path, what was found there and what is allowed. Addresses and names that are well-formed may still be refused by
  * the daemon, which knows the others; it is told the path for that. Pure.
  */
-import { isIP } from 'node:net';
 import { limits } from '../../src/config.js';
+import { parseAddress } from '../../src/control/addresses.js';
 import type { NicRequest } from '../../src/control/domains.js';
 import { type LimitRequest, limitKeys, limitWords, parseLimit } from '../../src/control/limits.js';
 import { flags, modes, type Permission, permissions } from '../../src/control/model.js';
+import { parseMac } from '../../src/control/names.js';
 import { metadataNamespace } from '../libvirt-xml.js';
 import type { Domain, DomainInterface } from './domain.js';
 import type { XmlElement } from './xml.js';
@@ -101,7 +102,9 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 		...given('learn', learn === undefined ? undefined : learn === 'on'),
 		...given('allow', readAllowed(element, faults)),
 		...given('limits', readLimits(element, faults)),
-		addresses: element.children.filter(({ name }) => name === 'ip').map(ip => readAddress(ip, faults)),
+		addresses: element.children
+			.filter(({ name }) => name === 'ip')
+			.flatMap(ip => readAddress(ip, faults) ?? []),
 	};
 	if (nic.addresses.length > most.addresses)
 		faults.add(`${path}/ip`, `${nic.addresses.length} addresses`, `at most ${most.addresses}`);
@@ -173,16 +176,16 @@ function checkTarget(path: string, target: string, faults: Faults): void {
 		faults.add(path, quoted(target), "A-Z a-z 0-9 _ . - with a letter or digit first, or behind 'ipvt-'");
 }
 
-function readAddress(element: XmlElement, faults: Faults): string {
+/** Written as everywhere else in ipvtap, however it is written here. */
+function readAddress(element: XmlElement, faults: Faults): string | undefined {
 	const { path, text } = element;
 	faults.only(element, [], []);
-	const address = text.trim();
-	const [bare = '', prefix] = address.split('/');
-	const family = isIP(bare);
-	const whole = family === 4 ? '32' : '128';
-	if (family === 0 || bare.includes('%') || (prefix !== undefined && prefix !== whole))
-		faults.add(path, quoted(address), 'one IPv4 or IPv6 address without a prefix length');
-	return address;
+	try {
+		return parseAddress(text.trim());
+	} catch {
+		faults.add(path, quoted(text.trim()), "one host's IPv4 or IPv6 address without a prefix length");
+		return undefined;
+	}
 }
 
 /** As `--allow` takes it. */
@@ -215,7 +218,11 @@ function readLimits(nic: XmlElement, faults: Faults): LimitRequest | undefined {
 }
 
 function checkMac(path: string, mac: string | undefined, faults: Faults): string {
-	if (mac !== undefined && /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(mac)) return mac.toLowerCase();
+	try {
+		if (mac !== undefined) return parseMac(mac);
+	} catch {
+		// It is told with its place.
+	}
 	faults.add(path, mac && quoted(mac), "a unicast MAC such as '52:54:00:12:34:56'");
 	return '';
 }

@@ -92,6 +92,18 @@ export class Domains {
 		this.#log.info({ domain: name, failed }, 'domain has ended');
 	}
 
+	/**
+	 * A domain's last QEMU seems to have gone; within `serial`. libvirt tells so itself, but not by way of us if it is away,
+	 * or if the declaration was taken out of the domain meanwhile.
+	 */
+	lost(name: string): void {
+		const record = this.#controller.registry.domain(name);
+		if (record?.state !== 'running' || this.#slaves(name).length > 0 || runsInLibvirt(record)) return;
+		this.#controller.registry.removeDomain(name);
+		this.#controller.save();
+		this.#log.info({ domain: name }, 'domain has ended unannounced');
+	}
+
 	/** Gives up what is kept for a NIC; within `serial`. @returns false if nothing is kept under that name. */
 	forget(nicName: string): boolean {
 		const { registry } = this.#controller;

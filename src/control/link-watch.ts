@@ -149,8 +149,10 @@ export class LinkWatch {
 			this.forget(name);
 			this.#controller.pluggedIn.opened(name);
 		}
-		if (slave.ephemeral && !link.carrier) await this.#controller.drop(slave);
-		else await estate.setLive(slave, link.carrier);
+		if (slave.ephemeral && !link.carrier) {
+			await this.#controller.drop(slave);
+			if (slave.domain) this.#controller.domains.lost(slave.domain.name);
+		} else await estate.setLive(slave, link.carrier);
 	}
 
 	async #masterGone(name: string): Promise<void> {

@@ -26,7 +26,10 @@ test.serial('bad metadata: each fault with its path, and nothing is made', async
 	const said = await refusedStart('web');
 	const at = '/domain/metadata/ipvtap:vm/ipvtap:nic';
 	t.true(said.includes(`${at}[1]/@mode: found 'l4', allowed: 'l2', 'l3', 'l3s'`), said);
-	t.true(said.includes(`${at}[1]/ipvtap:ip: found '192.0.2.0/24', allowed: one IPv4 or IPv6 address`), said);
+	t.true(
+		said.includes(`${at}[1]/ipvtap:ip: found '192.0.2.0/24', allowed: one host's IPv4 or IPv6 address`),
+		said,
+	);
 	t.true(said.includes(`${at}[2]/@target: found 'ipvt-web9', allowed: `), said);
 	await assertNothingLeft(t, host);
 });

@@ -24,7 +24,7 @@ function faults(nics: string, devices?: string, vm?: string): string[] {
 test('a NIC is declared in the metadata, and is what its interface is', t => {
 	t.deepEqual(
 		read(`<i:nic target='ipvt-web1' master='eth0' mode='l2' flag='private' learn='on' allow='router, dhcp-server'>
-			<i:ip>192.0.2.10</i:ip><i:ip> 2001:db8::10/128 </i:ip></i:nic>`),
+			<i:ip>192.0.2.10</i:ip><i:ip> 2001:DB8:0::0010/128 </i:ip></i:nic>`),
 		{
 			faults: [],
 			nics: [
@@ -36,7 +36,7 @@ test('a NIC is declared in the metadata, and is what its interface is', t => {
 					flag: 'private',
 					learn: true,
 					allow: ['dhcp-server', 'router'],
-					addresses: ['192.0.2.10', '2001:db8::10/128'],
+					addresses: ['192.0.2.10', '2001:db8::10'],
 					mac: '52:54:00:aa:00:01',
 					mtu: 9000,
 					queues: 4,
@@ -197,7 +197,7 @@ for (const [title, found, expected] of [
 		faults(nic(good, '<i:ip>192.0.2.0/24</i:ip><i:ip>web1</i:ip><i:ip>fe80::1%eth0</i:ip>')),
 		['192.0.2.0/24', 'web1', 'fe80::1%eth0'].map(
 			(text, index) =>
-				`${at}/i:ip[${index + 1}]: found '${text}', allowed: one IPv4 or IPv6 address without a prefix length`,
+				`${at}/i:ip[${index + 1}]: found '${text}', allowed: one host's IPv4 or IPv6 address without a prefix length`,
 		),
 	],
 	[
