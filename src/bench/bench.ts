@@ -15,10 +15,10 @@ import { run as runCommand } from '../lab/command.js';
 import { type Progress, runBlocks } from './blocks.js';
 import { describeMachine } from './machine.js';
 import { measureForward } from './micro/forward.js';
+import { countInstructions } from './micro/instructions.js';
 import { measureKernel } from './micro/kernel.js';
-import type { KernelMicro } from './micro/result.js';
 import type { Options } from './options.js';
-import { choosePeers, lackOf, type MakePeer, peerNames } from './peers/index.js';
+import { choosePeers, isCounted, lackOf, type MakePeer, peerNames } from './peers/index.js';
 import type { Need, Peer } from './peers/peer.js';
 import { buildPrograms } from './programs.js';
 import { writePage } from './report/page.js';
@@ -77,25 +77,34 @@ async function measureAll(options: Options, progress: Progress): Promise<Results
 		const why = lackOf(peer);
 		return why === undefined ? [] : [{ name: peer.name, why }];
 	});
+	const instructions = options.instructions
+		? await ifAny('instructions', () => countInstructions(namesOf(present).filter(isCounted)), progress)
+		: undefined;
+	const uncounted = (instructions?.failed ?? []).map(one => ({ ...one, row: 'instructions' }));
 	return {
 		machine: await describeMachine(),
 		peers: await Promise.all(present.map(introduce)),
-		absent: [...missing, ...network.failed],
+		absent: [...missing, ...network.failed, ...uncounted],
 		rows: chosen.map(({ name }) => name),
 		runs: network.runs,
 		setups: network.setups,
 		micro: options.micro ? await measureForward(options.quick ? MICRO_FRAMES_QUICK : MICRO_FRAMES) : [],
-		kernel: options.micro ? await kernelIfAny(progress) : undefined,
+		kernel: options.micro ? await ifAny('the eBPF programs alone', measureKernel, progress) : undefined,
+		instructions,
 	};
 }
 
-async function kernelIfAny(progress: Progress): Promise<KernelMicro | undefined> {
+async function ifAny<T>(what: string, measure: () => Promise<T>, progress: Progress): Promise<T | undefined> {
 	try {
-		return await measureKernel();
+		return await measure();
 	} catch (error) {
-		progress.note(`\nwarning: the eBPF programs alone are left out: ${asIpvtapError(error).message}`);
+		progress.note(`\nwarning: ${what}: left out: ${asIpvtapError(error).message}`);
 		return undefined;
 	}
+}
+
+function namesOf(peers: readonly Peer[]): string[] {
+	return peers.map(({ name }) => name);
 }
 
 interface Measured {

@@ -20,9 +20,10 @@ export interface Options {
 	report: string | undefined;
 	/** Raw results to report on instead of measuring. */
 	from: readonly string[];
-	/** Whether the rows with frames of the network, and those of the micro-benchmarks, run. */
+	/** Whether the rows with frames of the network, and those of the micro-benchmarks, run, and instructions are counted. */
 	network: boolean;
 	micro: boolean;
+	instructions: boolean;
 }
 
 /** As the command line has them; all but lists are text. */
@@ -55,8 +56,9 @@ export function chooseOptions(given: Given): Options {
 		out: given.out ?? 'bench-results',
 		report: given.report,
 		from: given.from ?? [],
-		network: only !== 'micro',
-		micro: only !== 'network',
+		network: only === undefined || only === 'network',
+		micro: only === undefined || only === 'micro',
+		instructions: only === 'instructions' || (only === undefined && !quick),
 	};
 }
 

@@ -57,6 +57,13 @@ export interface ResponseResult {
 	load?: { rate: number; sent: number; received: number };
 }
 
+/** What `guest count` prints: of these many frames so many arrived; ticks of the processor's clock for each. */
+export interface CountResult {
+	frames: number;
+	received: number;
+	ticks: number;
+}
+
 /** What iperf3 says about TCP between two Linux stacks. */
 export interface TcpResult {
 	elapsed: number;

@@ -3,6 +3,7 @@ import type { listing } from '../bench/bench.js';
 import { BASELINE } from '../bench/peers/index.js';
 import { counts, type Line, type Results } from '../bench/report/summary.js';
 import {
+	instructionWords,
 	kernelTitles,
 	kernelWords,
 	microWords,
@@ -17,15 +18,19 @@ import type { WireLine } from '../bench/wire.js';
 import { table } from './format.js';
 
 /** One line per row and metric: the baseline's own value, then the others' ratios to it, or their values. */
-export function benchText(results: Results, lines: readonly Line[], raw: string): string {
-	const { machine, micro, kernel: offload } = results;
+export function benchText(results: Results, rows: readonly Line[], raw: string): string {
+	const { machine, micro, kernel: offload, instructions } = results;
 	const { cpu, cpus, kernel, node, commit, date, pmu } = machine;
 	const counters = pmu ? '' : '; no counters for instructions here';
 	const parts = [`ipvtap ${commit}, Linux ${kernel}, ${cpus} × ${cpu}, Node ${node}, ${date}${counters}\n`];
-	if (lines.length > 0) parts.push(networkTable(results, lines), `${footer(results)}\n`);
+	if (rows.length > 0) parts.push(networkTable(results, rows), `${footer(results)}\n`);
 	if (micro.length > 0) parts.push(microTable(results));
 	if (offload !== undefined) {
 		parts.push(figures(kernelTitles, kernelWords(offload)), figures(programTitles, programWords(offload)));
+	}
+	if (instructions !== undefined) {
+		const { titles, lines } = instructionWords(instructions);
+		parts.push(figures(titles, lines));
 	}
 	parts.push(`raw results: ${raw}\n`);
 	return parts.join('\n');

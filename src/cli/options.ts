@@ -62,10 +62,10 @@ export const ttl = (): Option =>
 	new Option('--ttl <n>', 'TTL or hop limit (default: 64)').argParser(wholeNumber(0, 255));
 
 export const benchOnly = (): Option =>
-	new Option('--only <part>', 'the decision alone, or frames of the network alone').choices([
-		'micro',
-		'network',
-	]);
+	new Option(
+		'--only <part>',
+		'the decision alone, frames of the network alone, or their instructions, counted by an emulator',
+	).choices(['micro', 'network', 'instructions']);
 
 export const slaveName = (): Argument => new Argument('<name>', "the slave's name");
 export const masterName = (): Argument => new Argument('<master>', 'the interface that leads to the LAN');

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { IpvtapError } from '../errors.js';
 import { cached, cacheFolder } from './cache.js';
-import { run } from './command.js';
+import { exec, run } from './command.js';
 import { fetchPackage, updateLists } from './debian-package.js';
 import { unpackVmlinux } from './vmlinux.js';
 
@@ -13,19 +13,22 @@ export interface GuestKernel {
 	version: string;
 	/** The unpacked ELF kernel. */
 	vmlinux: string;
-	/** Folder with the module files, flat. */
+	/** Folder with the module files, flat, and `modules.builtin`: the paths of those that are in the kernel itself. */
 	modules: string;
 }
 
 /**
  * Debian's stock kernel, downloaded with apt once and never installed. The newest one in the cache is
- * taken as it is, so that a machine that has run a guest needs no network for the next.
+ * taken as it is, so that a machine that has run a guest needs no network for the next. `IPVTAP_LAB_KERNEL`
+ * names another that apt knows, such as backports' `6.12.95+deb12-amd64`.
  *
  * @throws IpvtapError `failed` where apt can't give it.
  */
 export async function guestKernel(): Promise<GuestKernel> {
-	const version = (await versionInCache()) ?? (await versionInApt());
-	const folder = await cached(cachePrefix + version, path => fetchKernel(version, path));
+	const { IPVTAP_LAB_KERNEL: chosen } = process.env;
+	const version = chosen || (await versionInCache()) || (await versionInApt());
+	const name = (chosen ? chosenPrefix : cachePrefix) + version;
+	const folder = await cached(name, path => fetchKernel(version, path));
 	return { version, vmlinux: join(folder, 'vmlinux'), modules: join(folder, 'modules') };
 }
 
@@ -36,9 +39,10 @@ export async function guestKernel(): Promise<GuestKernel> {
  */
 export async function moduleClosure(kernel: GuestKernel, names: readonly string[]): Promise<string[]> {
 	const ordered = new Set<string>();
+	const builtIn = fileName(await readFile(join(kernel.modules, 'modules.builtin'), 'utf8'));
 	const visit = async (name: string): Promise<void> => {
-		const file = join(kernel.modules, `${name.replaceAll('-', '_')}.ko`);
-		if (ordered.has(file)) return;
+		const file = join(kernel.modules, fileName(`${name}.ko`));
+		if (ordered.has(file) || builtIn.includes(`/${basename(file)}\n`)) return;
 		if (!existsSync(file)) {
 			throw new IpvtapError(
 				'not-found',
@@ -50,6 +54,11 @@ export async function moduleClosure(kernel: GuestKernel, names: readonly string[
 	};
 	for (const name of names) await visit(name);
 	return [...ordered];
+}
+
+/** The kernel takes the one for the other in names of modules. */
+function fileName(name: string): string {
+	return name.replaceAll('-', '_');
 }
 
 /** The "depends=a,b" of a module's .modinfo section, whose strings are separated by zero bytes. */
@@ -80,6 +89,8 @@ const kept = [
 	'net/8021q',
 	'net/802',
 	'net/llc',
+	'net/bridge/bridge.ko',
+	'net/bridge/netfilter/nft_meta_bridge.ko',
 	'drivers/net/ipvlan',
 	'drivers/net/macvlan.ko',
 	'drivers/net/macvtap.ko',
@@ -107,7 +118,13 @@ const kept = [
 ];
 
 /** A kernel of which other modules are kept is another one. */
-const cachePrefix = `guest-kernel-${createHash('sha256').update(kept.join(' ')).digest('hex').slice(0, 8)}-`;
+const keptHash = createHash('sha256')
+	.update(['modules.builtin', ...kept].join(' '))
+	.digest('hex')
+	.slice(0, 8);
+const cachePrefix = `guest-kernel-${keptHash}-`;
+/** One that was asked for is nobody else's newest. */
+const chosenPrefix = `chosen-kernel-${keptHash}-`;
 
 async function versionInCache(): Promise<string | undefined> {
 	const names = await readdir(cacheFolder()).catch(() => []);
@@ -138,11 +155,14 @@ async function fetchKernel(version: string, folder: string): Promise<void> {
 	await mkdir(tree);
 	await fetchPackage(`linux-image-${version}`, tree, [
 		'./boot/vmlinuz-*',
-		...kept.map(path => `./lib/modules/*/kernel/${path}`),
+		'./lib/modules/*/modules.builtin',
+		...kept.map(path => `./lib/modules/*/kernel/${path}*`),
 	]);
+	const packed = (await readdir(tree, { recursive: true })).filter(path => path.endsWith('.ko.xz'));
+	if (packed.length > 0) await exec('xz', ['-d', ...packed], { cwd: tree });
 	for (const path of await readdir(tree, { recursive: true })) {
-		if (path.endsWith('.ko')) {
-			await rename(join(tree, path), join(modules, basename(path).replaceAll('-', '_')));
+		if (path.endsWith('.ko') || path.endsWith('modules.builtin')) {
+			await rename(join(tree, path), join(modules, fileName(basename(path))));
 		}
 		if (path.startsWith('boot/vmlinuz-')) await unpackVmlinux(join(tree, path), join(folder, 'vmlinux'));
 	}

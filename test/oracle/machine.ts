@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { insertScript, OtherKernel, share } from '../helpers/other-kernel.js';
+import { insertScript, OtherKernel, share } from '../../src/lab/other-kernel.js';
 import { type Answers, answersFile, type Questions, questionsFile, unlucky } from './plan.js';
 
 /**

@@ -3,7 +3,7 @@
  * do so to the byte, and where we don't it is written down why.
  */
 import test from 'ava';
-import { missingKernel } from '../helpers/other-kernel.js';
+import { missingKernel } from '../../src/lab/other-kernel.js';
 import { type Consultation, consult } from './consult.js';
 import { committedTable } from './document.js';
 import { inquiries, notAsked, questions } from './questions.js';

@@ -16,6 +16,8 @@ interface Entry {
 	/** Among those that run when nobody says which, and among those of `--quick`. */
 	usual: boolean;
 	quick: boolean;
+	/** Whether a frame is dealt with on the processor that sends it, so that its instructions can be counted. */
+	counted?: true;
 	make(): Peer;
 }
 
@@ -25,12 +27,13 @@ export const OFFLOAD = 'ipvtap-tc-bpf';
 export const USERSPACE = 'ipvtap';
 
 const entries: Readonly<Record<string, Entry>> = {
-	[BASELINE]: { usual: true, quick: true, make: () => new BridgePeer() },
-	'bridge-nft': { usual: true, quick: true, make: () => new GuardedBridgePeer() },
+	[BASELINE]: { usual: true, quick: true, counted: true, make: () => new BridgePeer() },
+	'bridge-nft': { usual: true, quick: true, counted: true, make: () => new GuardedBridgePeer() },
 	'bridge-snoop': { usual: false, quick: false, make: () => new SnoopingBridgePeer() },
 	[OFFLOAD]: {
 		usual: true,
 		quick: true,
+		counted: true,
 		make: () =>
 			new IpvtapPeer(
 				OFFLOAD,
@@ -43,17 +46,21 @@ const entries: Readonly<Record<string, Entry>> = {
 		quick: true,
 		make: () => new IpvtapPeer(USERSPACE, ['--offload', 'none'], 'ipvtap, userspace forwarder'),
 	},
-	'ipvtap-l3': { usual: true, quick: false, make: () => new RoutingIpvtapPeer('ipvtap-l3') },
+	'ipvtap-l3': { usual: true, quick: false, counted: true, make: () => new RoutingIpvtapPeer('ipvtap-l3') },
 	'c-twin': { usual: true, quick: true, make: () => new TwinPeer('c-twin', 'ring') },
 	'c-sendmmsg': { usual: false, quick: false, make: () => new TwinPeer('c-sendmmsg', 'messages') },
-	macvtap: { usual: true, quick: false, make: () => new MacvtapPeer() },
-	routed: { usual: true, quick: false, make: () => new RoutedPeer() },
+	macvtap: { usual: true, quick: false, counted: true, make: () => new MacvtapPeer() },
+	routed: { usual: true, quick: false, counted: true, make: () => new RoutedPeer() },
 	'routed-nat': { usual: true, quick: false, make: () => new TranslatedPeer() },
 	ovs: { usual: true, quick: false, make: () => new OvsPeer() },
 	vde: { usual: true, quick: false, make: () => new VdePeer() },
 };
 
 export const peerNames = Object.keys(entries);
+
+export function isCounted(name: string): boolean {
+	return entries[name]?.counted === true;
+}
 
 export type MakePeer = () => Peer;
 

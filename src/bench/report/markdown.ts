@@ -7,6 +7,7 @@ import { goals } from './goals.js';
 import type { Plot } from './plots.js';
 import { counts, type Line, type Results } from './summary.js';
 import {
+	instructionWords,
 	kernelTitles,
 	kernelWords,
 	microWords,
@@ -38,6 +39,10 @@ export function markdownReport(
 			table(kernelTitles, kernelWords(results.kernel)),
 			table(programTitles, programWords(results.kernel)),
 		);
+	if (results.instructions !== undefined) {
+		const { titles, lines } = instructionWords(results.instructions);
+		parts.push('### Instructions', table(titles, lines));
+	}
 	return `${parts.join('\n\n')}\n`;
 }
 

@@ -1,6 +1,6 @@
 /** What was measured, boiled down: one line per row and metric, with what each peer did. Pure. */
 import type { Machine } from '../machine.js';
-import type { KernelMicro, MicroResult } from '../micro/result.js';
+import type { Instructions, KernelMicro, MicroResult } from '../micro/result.js';
 import { BASELINE } from '../peers/index.js';
 import type { Metric, Row } from '../rows/row.js';
 import type { Run } from '../run.js';
@@ -33,6 +33,7 @@ export interface Results {
 	micro: readonly MicroResult[];
 	/** undefined where there is no eBPF, or nobody asked. */
 	kernel?: KernelMicro | undefined;
+	instructions?: Instructions | undefined;
 }
 
 export interface Cell {
@@ -97,6 +98,7 @@ export function merge(sittings: readonly Results[]): Results {
 		setups: sittings.flatMap(({ setups }) => setups),
 		micro: sittings.findLast(({ micro }) => micro.length > 0)?.micro ?? [],
 		kernel: sittings.findLast(({ kernel }) => kernel !== undefined)?.kernel,
+		instructions: sittings.findLast(({ instructions }) => instructions !== undefined)?.instructions,
 	};
 }
 

@@ -1,5 +1,6 @@
 /** How figures are written. Pure. */
-import type { KernelMicro, MicroResult } from '../micro/result.js';
+import type { Instructions, KernelMicro, MicroResult } from '../micro/result.js';
+import { BASELINE } from '../peers/index.js';
 import type { Metric } from '../rows/row.js';
 import type { Estimate } from '../statistics.js';
 
@@ -78,4 +79,23 @@ export function programWords({ programs }: KernelMicro): string[][] {
 		jitedBytes === 0 ? NOTHING : `${scaled(jitedBytes)}B`,
 		verified === 0 ? NOTHING : scaled(verified),
 	]);
+}
+
+/** Titles and lines of the table of instructions: the baseline's number, and the others' ratios to it. */
+export function instructionWords({ kernel, counts }: Instructions): { titles: string[]; lines: string[][] } {
+	const of = (path: string, name: string): number | undefined =>
+		counts.find(one => one.path === path && one.peer === name)?.instructions;
+	const others = [...new Set(counts.map(({ peer }) => peer))].filter(name => name !== BASELINE);
+	const paths = [...new Set(counts.map(({ path }) => path))];
+	return {
+		titles: [`instructions per frame, Linux ${kernel}`, BASELINE, ...others],
+		lines: paths.map(path => {
+			const base = of(path, BASELINE);
+			const ratios = others.map(name => {
+				const own = of(path, name);
+				return base === undefined || own === undefined ? NOTHING : (own / base).toFixed(3);
+			});
+			return [path, base === undefined ? NOTHING : base.toFixed(0), ...ratios];
+		}),
+	};
 }

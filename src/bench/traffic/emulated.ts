@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { exec } from '../../lab/command.js';
 import { guestIp, guestIp6, guestMac, WIRE_IP, WIRE_IP6, WIRE_MAC } from '../ground.js';
 import { countersIn, perfWords } from '../perf.js';
-import type { FloodResult, ResponseResult, SearchResult } from '../results.js';
+import type { CountResult, FloodResult, ResponseResult, SearchResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
 
@@ -21,6 +21,8 @@ export const V2V: Path = { from: 0, to: 1 };
 export const V2P: Path = { from: 0, to: 'wire' };
 export const P2V: Path = { from: 'wire', to: 1 };
 
+type TimedResult = FloodResult | ResponseResult | SearchResult;
+
 /** @param words for guest.c, the mode first. @throws IpvtapError with the emulator's own words. */
 export async function emulatedTraffic(
 	place: Place,
@@ -31,7 +33,7 @@ export async function emulatedTraffic(
 	const { ground, folder } = place;
 	const counters = join(folder, 'perf.csv');
 	const perf = await perfWords(counters);
-	const result = await emulate(place, path, words, timing, [...perf, ...ground.host.prefix]);
+	const result = await emulate<TimedResult>(place, path, words, timing, [...perf, ...ground.host.prefix]);
 	return {
 		result,
 		cpu: result.cpuNs / 1e9,
@@ -40,7 +42,7 @@ export async function emulatedTraffic(
 }
 
 /** Runs guest.c. @param prefix words that put it into the host's namespace. */
-export async function emulate<T extends FloodResult | ResponseResult | SearchResult>(
+export async function emulate<T extends TimedResult | CountResult>(
 	place: Place,
 	path: Path,
 	words: readonly string[],

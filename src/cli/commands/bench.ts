@@ -48,6 +48,7 @@ export async function bench(given: Given & WireGiven & { json?: boolean; list?: 
 		setups: results.setups.map(({ attachMs: _, detachMs: __, ...setup }) => setup),
 		micro: results.micro,
 		kernel: results.kernel,
+		instructions: results.instructions,
 		raw,
 	};
 	print(json, document, benchText(results, lines, raw));

@@ -5,6 +5,7 @@
  *               [--rate 0 [--calm]]
  *   guest flood … --search
  *   guest rr    --from EDGE --to EDGE --source MAC/IP --target MAC/IP [--size 64]
+ *   guest count --from EDGE --to EDGE --source MAC/IP --target MAC/IP [--size 64]
  *   guest probe
  *
  * common: [--hop MAC, where the way to the target isn't by its own MAC]  --seconds 1.5  --warmup 0.3  --cpus 0,1 (-1: unpinned)  --wait sleep|poll|spin
@@ -12,10 +13,12 @@
  * flood: one thread sends as fast as it can (or --rate frames/s; calmly, a millisecond's worth at a time, with its CPU
  * left to others in between), the other receives; --search looks for the highest
  * rate of which 99.5 % arrive, and then offers twice that. rr: a request goes one way, the answer back, one at a time.
+ * count: what a frame takes by the processor's own clock.
  * Waiting on an empty edge: `sleep` naps 50 us, as a guest with interrupt moderation; `poll` sleeps in poll(2), as QEMU
  * without vhost; `spin` never sleeps. One JSON object on stdout; nothing runs longer than warm-up + seconds + 2 s,
  * whatever the path does.
  */
+#include "count.h"
 #include "flood.h"
 #include "probe.h"
 #include "response.h"
@@ -81,7 +84,9 @@ int main(int argc, char **argv)
 		edge_open(&from_tx, opt.from, 0);
 	if (to.kind == EDGE_PACKET)
 		edge_open(&to_tx, opt.to, 0);
-	if (rr)
+	if (!strcmp(mode, "count"))
+		count();
+	else if (rr)
 		request_response();
 	else if (opt.search)
 		search();

@@ -44,7 +44,7 @@ static _Alignas(128) struct {
 	struct histogram delay;
 } rx;
 static _Alignas(128) volatile int stop_sender, stop_receiver, measuring;
-static struct edge from, to;
+static struct edge from, to, from_tx, to_tx; /* AF_PACKET sends on a socket of its own */
 
 /* Until something may have come. */
 static void wait_for(struct edge *e)

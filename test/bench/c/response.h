@@ -40,8 +40,6 @@ static int await(struct edge *e, uint32_t sequence, uint64_t deadline, volatile 
 	return 0;
 }
 
-static struct edge from_tx, to_tx; /* AF_PACKET sends on a socket of its own */
-
 static void transmit(struct edge *e, uint8_t *frame, uint32_t sequence)
 {
 	size_t length = (size_t)e->vnet + opt.size;

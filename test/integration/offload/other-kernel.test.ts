@@ -6,7 +6,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import { insertScript, missingKernel, OtherKernel, share } from '../../helpers/other-kernel.js';
+import { insertScript, missingKernel, OtherKernel, share } from '../../../src/lab/other-kernel.js';
 import { flowerModules, flowerSteps } from './flower-steps.js';
 import { type Outcome, outcomesFile, siteSteps } from './other-kernel-steps.js';
 

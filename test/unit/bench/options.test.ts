@@ -4,11 +4,13 @@ import { choosePeers } from '../../../src/bench/peers/index.js';
 
 test('what is said counts, and the rest follows from --quick', t => {
 	const usual = chooseOptions({});
-	t.true(usual.network && usual.micro);
+	t.true(usual.network && usual.micro && usual.instructions);
 	const quick = chooseOptions({ quick: true, peers: 'ipvtap,ovs', filter: ['gso'], blocks: '7' });
 	t.true(quick.budget < usual.budget);
 	t.deepEqual([quick.peers, quick.filters, quick.blocks], [['ipvtap', 'ovs'], ['gso'], 7]);
-	t.false(chooseOptions({ only: 'micro' }).network);
+	t.false(quick.instructions, 'that takes longer than all the rest');
+	t.like(chooseOptions({ only: 'micro' }), { network: false, micro: true, instructions: false });
+	t.like(chooseOptions({ only: 'instructions' }), { network: false, micro: false, instructions: true });
 });
 
 test('numbers are numbers', t => {

@@ -33,10 +33,11 @@ test('goals are read off the results', t => {
 	t.deepEqual(of('ipvtap', 'attaching the 1000 guests, 99th percentile', '100 ms'), ['150 ms: **missed**']);
 	t.deepEqual(of('ipvtap', 'resident with 1000 guests', 'MB'), ['120 MB: met']);
 	t.deepEqual(of('ipvtap', 'garbage collections in the frame path', '0'), ['0: met']);
+	t.deepEqual(of('ipvtap-tc-bpf', 'instructions per frame', '× bridge'), ['0.990: met']);
 });
 
 test('a goal that names no row or metric is a mistake, and there is none', t => {
-	const nothing = { ...results(), runs: [], setups: [], micro: [] };
+	const nothing = { ...results(), runs: [], setups: [], micro: [], instructions: undefined };
 	t.true(goals(nothing, rows).every(goal => goal.verdict === 'not measured'));
 	t.throws(() => goals(nothing, rows.slice(1)), { message: /there is no/ });
 });

@@ -23,6 +23,9 @@ test('a report has goals, plots, ratios, and says what was left out', t => {
 	t.regex(text, /\| V2V 64 B, receiver napping \| frames\/s \| 1\.0 k\/s \| 1\.20 \[1\.20, 1\.20\] \| 0\.80/);
 	t.regex(text, /\| guest to guest \| 91 \|/);
 	t.regex(text, /\| `from_slave` \| l2 \| 4487 \| 20\.9 kB \| 25\.1 k \|/);
+	t.regex(text, /\| instructions per frame, Linux 6\.1\.0 \| bridge \| ipvtap-tc-bpf \|/);
+	t.regex(text, /\| guest to guest \| 5000 \| 0\.990 \|/);
+	t.regex(text, /\| instructions per frame \| ≤ 1\.00 × bridge \| 0\.990 \| met \|/);
 	t.regex(text, /vde\*\*: left out, vde_switch is missing/);
 	t.regex(text, /8 runs in 1 interleaved blocks; 1 were disturbed/);
 	t.notRegex(text, /undefined|NaN|Infinity/);

@@ -40,5 +40,13 @@ export function results(): Results {
 				{ name: 'from_slave', mode: 'l2', instructions: 4487, jitedBytes: 20_905, verified: 25_062 },
 			],
 		},
+		instructions: {
+			kernel: '6.1.0',
+			counts: [
+				{ peer: 'bridge', path: 'guest to guest', instructions: 5000 },
+				{ peer: 'ipvtap-tc-bpf', path: 'guest to guest', instructions: 4950 },
+			],
+			failed: [],
+		},
 	};
 }

@@ -2,10 +2,10 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { IpvtapError } from '../../src/errors.js';
-import { makeFolder } from '../../src/lab/cleanup.js';
-import { Guest } from '../../src/lab/guest.js';
-import { guestKernel, moduleClosure } from '../../src/lab/kernel.js';
+import { IpvtapError } from '../errors.js';
+import { makeFolder } from './cleanup.js';
+import { Guest } from './guest.js';
+import { guestKernel, moduleClosure } from './kernel.js';
 
 export interface OtherKernelOptions {
 	name: string;
@@ -14,6 +14,8 @@ export interface OtherKernelOptions {
 	/** MB. */
 	memory?: number;
 	processors?: number;
+	/** Further arguments of QEMU. */
+	args?: readonly string[];
 }
 
 /**
@@ -51,6 +53,7 @@ export class OtherKernel {
 		drivers,
 		memory = 512,
 		processors = 1,
+		args = [],
 	}: OtherKernelOptions): Promise<OtherKernel> {
 		const kernel = await guestKernel();
 		const files = await moduleClosure(kernel, drivers);
@@ -65,6 +68,7 @@ export class OtherKernel {
 					...['-m', String(memory), '-smp', String(processors)],
 					...['-virtfs', 'local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap'],
 					...['-virtfs', `local,path=${folder},mount_tag=share,security_model=none,multidevs=remap`],
+					...args,
 				],
 			});
 			const machine = new OtherKernel(kernel.version, folder, modules, guest, removeFolder);
