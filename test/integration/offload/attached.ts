@@ -17,6 +17,7 @@ import {
 	fragmentHeader,
 	icmp,
 	other,
+	padded,
 	raw,
 	tcp,
 	udp,
@@ -71,8 +72,7 @@ function isSane(frame: Uint8Array, header: Uint8Array): boolean | undefined {
 	const bytes = Uint8Array.from([...header, ...frame]);
 	const view = new DataView(bytes.buffer);
 	const type = view.getUint16(VNET_HEADER + 12);
-	if (type !== 0x0800 && type !== 0x86dd) return undefined;
-	if (frame.length < 54) return undefined;
+	if (![0x0800, 0x86dd, 0x0806].includes(type) || frame.length < 54) return undefined;
 	const protocol = frame[type === 0x0800 ? 23 : 20] as number;
 	return vnetHeaderIsSane(view, VNET_HEADER, frame.length, type, protocol);
 }
@@ -110,6 +110,7 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 	'a long datagram': packet4(vm1, vm2, {}, long),
 	'a long one over IPv6': packet6(vm1, vm2, {}, long),
 	ARP: arpRequest(vm1, vm2.ipv4),
+	'ARP, padded': padded(arpRequest(vm1, vm2.ipv4), 2000),
 	'ARP, cut short': cut(arpRequest(vm1, vm2.ipv4), 30),
 	'IPv4, cut short': cut(packet4(vm1, vm2), 30),
 	"IPv4 of somebody else's, cut short": cut(withSource(packet4(vm1, vm2), vm2.mac), 30),
