@@ -31,11 +31,27 @@ INLINE bool copy_to(struct __sk_buff *skb, __u32 ifindex, __u32 edge)
 }
 
 /*
- * A TAP holds 500 frames or more, which a guest takes longer than this to read. Longer than HOLD_MS of transmit.ts: copies
- * are made faster than they are read, each that is refused costs as much as one that isn't, and what a full guest reads
- * meanwhile makes room for who speaks to it alone.
+ * Who has no room is left alone for a while: copies are made faster than they are read, and each that is refused costs
+ * as much as one that isn't. A TAP holds 500 frames or more, and what its guest has read makes room 16 at a time. So a
+ * pause is long enough when some hundreds fit in after it: with shorter ones the TAP would be full most of the time, also
+ * for those who speak to this guest alone; with longer ones it would run empty. What went in since the last pause says
+ * which way the next one is wrong. A guest that has read nothing since stands still, and may go on at any moment.
  */
-#define HOLD_NS 500000
+#define PAUSE_MIN_NS 500000ULL
+#define PAUSE_MAX_NS (PAUSE_MIN_NS << 7)
+#define FEW 192
+#define MANY 448
+
+INLINE void pause(struct held *hold, __u64 now)
+{
+	__u64 length = hold->pause;
+	if (length == 0) length = PAUSE_MIN_NS;
+	else if (hold->taken > MANY && length > PAUSE_MIN_NS) length /= 2;
+	else if (hold->taken < FEW && hold->taken > 0 && length < PAUSE_MAX_NS) length *= 2;
+	hold->pause = length;
+	hold->taken = 0;
+	hold->until = now + length;
+}
 
 struct copies {
 	struct __sk_buff *skb;
@@ -65,7 +81,8 @@ static long copy_to_seat(__u32 number, struct copies *it)
 		return 0;
 	}
 	if (seat->edge & LIMITED_RX && !pays_rx(edge, it->length)) return 0;
-	if (copy_to(it->skb, seat->ifindex, edge)) hold->until = it->now + HOLD_NS;
+	if (copy_to(it->skb, seat->ifindex, edge)) pause(hold, it->now);
+	else hold->taken++;
 	return 0;
 }
 

@@ -103,10 +103,13 @@ struct seat {
 /* What it asks for may not be all that it wants: groups that not every stack asks for (fanout.ts). */
 #define VAGUE 16
 
-/* Per CPU and seat: until when nothing more is tried for it, bpf_ktime_get_ns, and how many copies were not. 16 bytes. */
+/* Per CPU and seat: until when nothing more is tried for it, bpf_ktime_get_ns, and how many copies were not. 32 bytes. */
 struct held {
 	__u64 until;
 	__u64 not_tried;
+	/* Nanoseconds of the last pause, and how many copies went in since it began. */
+	__u64 pause;
+	__u64 taken;
 };
 
 /* The key of who has asked for which group. 8 bytes. */

@@ -22,7 +22,7 @@ export const mapShapes = {
 	routes6: { key: 20, value: 28 },
 	neighbours: { key: 16, value: 8 },
 	seats: { key: 4, value: 8 },
-	held: { key: 4, value: 16, perCpu: true },
+	held: { key: 4, value: 32, perCpu: true },
 	listeners: { key: 8, value: 1 },
 	decided: { key: 4, value: 8 },
 	copied: { key: 4, value: 4 },

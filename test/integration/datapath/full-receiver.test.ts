@@ -1,6 +1,8 @@
 /** A guest that doesn't read: what is sent to it is counted, costs nobody else a frame, and is not delivered late. */
 import test from 'ava';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 import { books, settle, sum } from './accounting.js';
+import { broadcastMac, ethernet, ipv4, udp } from './frames.js';
 import { Site } from './site.js';
 
 /** More than a TAP's own queue holds, and more than a batch. */
@@ -41,6 +43,40 @@ test.serial(
 		t.true(((await site.stats('idle')).drops['receiver-full'] ?? 0) >= refused);
 		// It reads again: nothing keeps it waiting for longer than the next look.
 		for (let count = 0; count < 5; count++) t.deepEqual(site.arrivals(sender, idle.end, idle), []);
+	},
+);
+
+(isOlderThan(6, 2) ? test.serial.skip : test.serial)(
+	'who reads more slowly than the kernel makes copies of broadcasts still hears who speaks to it alone',
+	async t => {
+		const site = await Site.create('slow', { up: ['--offload', 'tc-bpf'] });
+		t.teardown(() => site.close());
+		const loud = await site.guest('loud', 11, { attach: ['--limit', 'slow=none'] });
+		const slow = await site.guest('slow', 12);
+		const friend = await site.guest('friend', 13);
+		const data = udp(1, 2, Buffer.alloc(100));
+		const to = { source: loud.ipv4, destination: '255.255.255.255' };
+		const forAll = ethernet(broadcastMac, loud.mac, 0x0800, ipv4(to, data));
+		const pair = { source: friend.ipv4, destination: slow.ipv4 };
+		const forOne = ethernet(slow.mac, friend.mac, 0x0800, ipv4(pair, data));
+		const rounds = 4000;
+		const heard = new Set<number>();
+		const read = (): boolean => {
+			const frame = slow.end.receive(0)?.frame;
+			if (frame?.subarray(6, 12).equals(forOne.subarray(6, 12))) heard.add(frame.readUInt16BE(42));
+			return frame !== undefined;
+		};
+		for (let round = 0; round < rounds; round++) {
+			forOne.writeUInt16BE(round, 42);
+			for (let count = 0; count < 20; count++) loud.end.trySend(forAll);
+			friend.end.trySend(forOne);
+			for (let count = 0; count < 4; count++) read();
+		}
+		while (read());
+		// By then its TAP has long been full, and how long a pause has to be has been found.
+		const late = [...heard].filter(round => round >= rounds / 2).length;
+		t.log(`${late} of ${rounds / 2} heard`);
+		t.true(late > 0.4 * rounds);
 	},
 );
 

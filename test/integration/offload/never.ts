@@ -31,6 +31,7 @@ const VERIFIER = 'made sure of before; asked once more for the verifier to see';
 const THERE = 'entries of arrays, and of edges that send, are always there';
 const MEMORY = 'only where the kernel has no memory';
 const OBSERVED = 'the programs are observed here; unobserved in judge.test.ts and survival.test.ts';
+const FULL = 'nothing is full while the programs are observed; full-receiver.test.ts fills a TAP';
 const WHOLE = 'from the wire nothing goes to the forwarder alone, and what is delivered has an edge';
 
 const REFUSED =
@@ -64,6 +65,8 @@ const reasons: readonly Reason[] = [
 	{ text: /^frame \+ ETH_HEADER <= end\(it->skb\)$/, met: false, why: VERIFIER },
 	{ text: /^hold->until > it->now$/, met: true, why: OBSERVED },
 	{ text: /^copy_to\(/, met: true, why: OBSERVED },
+	{ text: /^(hold->taken|length) [<>=]+ /, met: true, why: FULL },
+	{ text: /^(hold->taken|length) [<>=]+ /, met: false, why: FULL },
 	{ text: /^drops$/, met: false, why: THERE },
 	{ text: /^!its$/, met: true, why: THERE },
 	{ text: /^bpf_skb_(change_tail|pull_data)\(/, met: true, why: MEMORY },
