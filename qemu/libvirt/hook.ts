@@ -6,7 +6,7 @@
 import type { DomainRequest, Domains } from '../../src/control/domains.js';
 import { IpvtapError } from '../../src/errors.js';
 import { type Declaration, readDeclaration } from './declaration.js';
-import { parseDomain } from './domain.js';
+import { type Domain, parseDomain } from './domain.js';
 import { endReason } from './end-reason.js';
 
 export interface HookCall {
@@ -34,7 +34,7 @@ export async function obeyHook(domains: Domains, { name, operation, extra, xml }
 	if (!/^[0-9a-f-]{36}$/i.test(domain.uuid))
 		throw new IpvtapError('failed', "read the domain's XML: it has no <uuid>");
 	const state = states[operation] ?? keptState(name, extra);
-	if (state !== undefined) await domains.put(name, requestOf(name, domain.uuid, state, declaration));
+	if (state !== undefined) await domains.put(name, requestOf(name, domain, state, declaration));
 	else await domains.remove(name, endReason(name, extra) === 'failed');
 }
 
@@ -53,7 +53,7 @@ function keptState(name: string, extra: string): 'saved' | 'migrated' | undefine
 
 function requestOf(
 	name: string,
-	uuid: string,
+	{ uuid, interfaces }: Domain,
 	state: DomainRequest['state'],
 	{ nics, faults }: Declaration,
 ): DomainRequest {
@@ -67,5 +67,12 @@ function requestOf(
 	const wanted = nics.map(({ madeByLibvirt, ...nic }) =>
 		madeByLibvirt && begins ? { ...nic, present: false } : nic,
 	);
-	return { uuid, state, nics: wanted };
+	const undeclared = interfaces
+		.flatMap(({ path: at, type, target, mac, alias }) =>
+			type === 'ethernet' && target !== undefined && mac !== undefined
+				? [{ at, target, mac: mac.toLowerCase(), ...(alias === undefined ? {} : { alias }) }]
+				: [],
+		)
+		.filter(({ target }) => !nics.some(nic => nic.target === target));
+	return { uuid, state, nics: wanted, undeclared };
 }

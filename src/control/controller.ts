@@ -395,6 +395,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 		}
 		this.estate.deleteTap(name);
 		this.registry.removeSlave(name);
+		this.domains.unplugged(slave);
 		this.save();
 		this.#log.info({ slave: name, master }, 'slave detached');
 		await this.closeImplicit();

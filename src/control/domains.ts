@@ -11,15 +11,13 @@
  * slave goes with it, which also is how detach-device shows.
  */
 import { runsInLibvirt } from '../../qemu/libvirt/runs.js';
-import { vhostAvailable } from '../../qemu/vhost.js';
 import { asIpvtapError, IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { getLink } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
-import { type LimitRequest, mergeLimits } from './limits.js';
+import { checkDevice, declaredNic, nicOf, pluggedNics } from './domain-nics.js';
+import type { LimitRequest } from './limits.js';
 import type { DomainState, Flag, Mode, Permission } from './model.js';
-import { checkSlaveName } from './names.js';
-import { permitted } from './permissions.js';
 import { type DeclaredNic, type DomainRecord, isReservation, type SlaveRecord } from './registry.js';
 import { checkSupported } from './supported.js';
 import { Undo } from './undo.js';
@@ -29,6 +27,16 @@ export interface DomainRequest {
 	uuid: string;
 	state: DomainState;
 	nics: NicRequest[];
+	/** NICs that its XML has and doesn't declare, those of others among them. */
+	undeclared: Device[];
+}
+
+export interface Device {
+	/** Its place in the domain's XML. */
+	at: string;
+	target: string;
+	mac: string;
+	alias?: string;
 }
 
 export interface NicRequest {
@@ -50,12 +58,16 @@ export interface NicRequest {
 	alias?: string;
 	/** Has the domain an interface for it? Otherwise one may be plugged in later. */
 	present: boolean;
+	/** It isn't declared, but was plugged in: as what. */
+	plugged?: DeclaredNic;
 }
 
 export class Domains {
 	readonly #controller: Controller;
 	readonly #log: Logger;
 	readonly #waiting = new Map<string, NodeJS.Timeout>();
+	/** Domains that may have ended unannounced. */
+	readonly #lost = new Map<string, NodeJS.Timeout>();
 
 	constructor(controller: Controller, log: Logger) {
 		this.#controller = controller;
@@ -63,12 +75,14 @@ export class Domains {
 	}
 
 	close(): void {
-		for (const timer of this.#waiting.values()) clearTimeout(timer);
+		for (const timer of [...this.#waiting.values(), ...this.#lost.values()]) clearTimeout(timer);
 	}
 
 	/** Brings a domain into a state; within `serial`. @throws IpvtapError with the XML path of the NIC at fault. */
-	async put(name: string, request: DomainRequest): Promise<void> {
-		const before = this.#known(name, request.uuid);
+	async put(name: string, declared: DomainRequest): Promise<void> {
+		const before = this.#known(name, declared.uuid);
+		const plugged = pluggedNics(declared, [...this.#slaves(name).map(nicOf), ...(before?.nics ?? [])]);
+		const request = { ...declared, nics: [...declared.nics, ...plugged] };
 		const { state } = request;
 		if (state === 'running') await this.#run(name, request, before);
 		else if (state === 'starting') await this.#start(name, request, before);
@@ -93,15 +107,21 @@ export class Domains {
 	}
 
 	/**
-	 * A domain's last QEMU seems to have gone; within `serial`. libvirt tells so itself, but not by way of us if it is away,
-	 * or if the declaration was taken out of the domain meanwhile.
+	 * A domain's QEMU seems to have gone. libvirt tells so itself, and more of it, but not if it is away; and not by way of us
+	 * if the declaration was taken out of the domain meanwhile.
 	 */
 	lost(name: string): void {
-		const record = this.#controller.registry.domain(name);
-		if (record?.state !== 'running' || this.#slaves(name).length > 0 || runsInLibvirt(record)) return;
-		this.#controller.registry.removeDomain(name);
-		this.#controller.save();
-		this.#log.info({ domain: name }, 'domain has ended unannounced');
+		clearTimeout(this.#lost.get(name));
+		const look = (): void => {
+			this.#lost.delete(name);
+			const record = this.#controller.registry.domain(name);
+			if (record?.state !== 'running' || this.#slaves(name).length > 0 || runsInLibvirt(record)) return;
+			this.#controller.registry.removeDomain(name);
+			this.#controller.save();
+			this.#log.info({ domain: name }, 'domain has ended unannounced');
+		};
+		const inTurn = (): void => void this.#controller.serial.run(async () => look());
+		this.#lost.set(name, setTimeout(inTurn, unannouncedMs).unref());
 	}
 
 	/** Gives up what is kept for a NIC; within `serial`. @returns false if nothing is kept under that name. */
@@ -116,6 +136,15 @@ export class Domains {
 		else registry.removeDomain(record.name);
 		this.#controller.save();
 		return true;
+	}
+
+	/** A slave goes; within `serial`. What it was is needed again if it goes because its domain is saved. */
+	unplugged(slave: SlaveRecord): void {
+		const record = slave.domain && this.#known(slave.domain.name, slave.domain.uuid);
+		if (!record) return;
+		const [nic, index] = [nicOf(slave), record.nics.findIndex(({ name }) => name === slave.name)];
+		const nics = index < 0 ? [...record.nics, nic] : record.nics.with(index, nic);
+		this.#controller.registry.setDomain({ ...record, nics });
 	}
 
 	/** libvirt's name for the NIC that a slave is has become known; within `serial`. */
@@ -324,38 +353,12 @@ export class Domains {
 	}
 }
 
-/** What libvirt would fail at later, and say less about. */
-function checkDevice({ target, vhost }: NicRequest): void {
-	if (getLink(target)?.carrier) {
-		throw new IpvtapError('conflict', `the TAP ${target} is in use: somebody has it open already`, {
-			hint: `see who: grep -l 'iff:.*${target}' /proc/[0-9]*/fdinfo/*; or choose another <target dev>`,
-		});
-	}
-	if (vhost && !vhostAvailable()) {
-		throw new IpvtapError(
-			'usage',
-			`the <driver name> of ${target}: found 'vhost', allowed: 'qemu' or none, since /dev/vhost-net doesn't open`,
-			{ hint: 'sudo modprobe vhost_net, or leave it out: libvirt then uses vhost where it can' },
-		);
-	}
-}
-
 function recordOf(name: string, { uuid, state, nics }: DomainRequest): DomainRecord {
 	return {
 		name,
 		uuid,
 		state,
-		nics: nics.map(({ target, master, mac, addresses, learn, allow, queues, limits }) => ({
-			name: checkSlaveName(target.replace(/^ipvt-/, '')),
-			ifname: target,
-			master,
-			mac,
-			addresses,
-			learn: learn ?? addresses.length === 0,
-			...permitted(allow),
-			queues,
-			...(limits === undefined ? {} : { limits: mergeLimits(undefined, limits) }),
-		})),
+		nics: nics.map(nic => nic.plugged ?? declaredNic(nic)),
 	};
 }
 
@@ -390,6 +393,9 @@ function framesOf({ ifname }: SlaveRecord): number {
 	const received = getLink(ifname)?.stats.rx;
 	return received ? received.packets + received.dropped : 0;
 }
+
+/** Longer than libvirt takes from the end of a QEMU to its hook. */
+const unannouncedMs = 5000;
 
 /** Part of how long a migrated guest is off the network; the copying itself takes far longer. */
 const lookMs = 20;

@@ -140,3 +140,31 @@ test.serial('a declared NIC whose TAP libvirt made comes through save and restor
 	await host.answers('192.0.2.19');
 	t.like(await host.slave('late'), { domain: { name: 'web', state: 'running' } });
 });
+
+test.serial(
+	'a NIC that is not declared comes through save and restore as it was, and can be unplugged then',
+	async t => {
+		const inGuest = await booted();
+		await host.ipvtap('attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web');
+		await host.ipvtap('set', 'web2', '--limit', 'rx=50mbit');
+		const limits = (await host.slave('web2'))?.limits;
+		t.truthy(limits?.rx);
+		await inGuest(useEth1('192.0.2.12'));
+		await host.answers('192.0.2.12');
+		const file = `${host.lan.folder}/web.save`;
+		await host.virsh('save', 'web', file);
+		t.deepEqual(await host.traces(), []);
+		t.regex(await host.ipvtap('list'), /^web +saved +web1 192\.0\.2\.11, web2 192\.0\.2\.12$/m);
+		t.is((await host.tryIpvtap('attach', 'thief', '--master', 'eth0', '--ip', '192.0.2.12')).rc, 4);
+		await host.listen();
+		await host.virsh('restore', file);
+		await host.answers('192.0.2.12');
+		t.like(await host.slave('web2'), { domain: { name: 'web', state: 'running' } });
+		t.deepEqual((await host.slave('web2'))?.limits, limits);
+		await host.ipvtap('detach', 'web2', '--domain', 'web');
+		t.notRegex(await host.virsh('domiflist', 'web'), /ipvt-web2/);
+		await host.virsh('save', 'web', file);
+		t.notRegex(await host.ipvtap('list'), /web2/, 'what was unplugged is nobody’s');
+		await host.ipvtap('detach', 'web1');
+	},
+);
