@@ -71,10 +71,10 @@ export interface TcpResult {
 	retransmits: number;
 }
 
-/** What `connect run` prints: TCP connections, each with a byte there and a byte back. */
+/** What `connect` prints: bytes there and back by TCP, each on a connection of its own, or all on one. */
 export interface ConnectResult {
 	elapsed: number;
-	connections: number;
+	transactions: number;
 	failed: number;
 	cpuNs: number;
 	delayNs: Histogram;

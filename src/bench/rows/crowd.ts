@@ -29,19 +29,21 @@ export function groupRow(receivers: number, every: number, table: Table): Row {
 	};
 }
 
-export const scaleRow: Row = {
-	name: 'scale-1000',
-	title: `V2V 64 B among ${MANY_GUESTS} guests`,
-	table: 'usual',
-	wants: ['many'],
-	guests: [FEW_GUESTS, MANY_GUESTS],
-	traffic: ([few, many], timing) => scaleTraffic(few!, many!, timing),
-	metrics: [metrics.keptAmongMany],
-};
+export function scaleRow(guests: number, table: Table): Row {
+	return {
+		name: `scale-${guests}`,
+		title: `V2V 64 B among ${guests} guests`,
+		table,
+		wants: ['many'],
+		guests: [FEW_GUESTS, guests],
+		traffic: ([few, many], timing) => scaleTraffic(few!, many!, timing),
+		metrics: [metrics.keptAmongMany],
+	};
+}
 
 export const manyRow: Row = {
 	...fanRow(MANY_GUESTS - 1),
 	table: 'all',
-	guests: scaleRow.guests,
+	guests: [FEW_GUESTS, MANY_GUESTS],
 	traffic: ([, many], timing) => fanTraffic(many!, timing),
 };

@@ -2,12 +2,13 @@
  * The rows of the table. Guest 0 sends from CPU 0 to guest 1, or to the wire, on CPU 1; the forwarder, if there is one,
  * is where the scheduler puts it.
  */
+import { MANY_GUESTS } from '../ground.js';
 import { P2V, V2P, V2V } from '../traffic/emulated.js';
 import { fanRow, groupRow, manyRow, scaleRow } from './crowd.js';
 import { disruptionRow, floodedRow, limitedRow, loadedRow, stormRow, unpluggedRow } from './disturbed.js';
 import { floodRow, floodRow6, flowsRow, gsoRow, overloadRow, pacedRow, responseRow } from './emulated.js';
 import type { Row } from './row.js';
-import { connectRow, tcpRow } from './tcp.js';
+import { connectRow, roundTripRow, tcpRow } from './tcp.js';
 
 export const rows: readonly Row[] = [
 	floodRow('v2v', V2V, 64, 'sleep', 'quick'),
@@ -52,6 +53,7 @@ export const rows: readonly Row[] = [
 	tcpRow('8', '8 at once', 'all', { streams: 8 }),
 	tcpRow('9000', 'MTU 9000', 'all', { mtu: 9000 }),
 	tcpRow('9000-plain', "MTU 9000, guests' offloads off", 'all', { offloads: false, mtu: 9000 }),
+	roundTripRow,
 	connectRow,
 	limitedRow,
 	stormRow,
@@ -62,6 +64,8 @@ export const rows: readonly Row[] = [
 	groupRow(8, 4, 'all'),
 	fanRow(100),
 	groupRow(100, 10, 'all'),
-	scaleRow,
+	scaleRow(10, 'all'),
+	scaleRow(100, 'all'),
+	scaleRow(MANY_GUESTS, 'usual'),
 	manyRow,
 ];

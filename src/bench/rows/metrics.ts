@@ -88,7 +88,7 @@ export const connections = metric<ConnectResult>(
 	'connections/s',
 	'/s',
 	'more',
-	r => r.connections / r.elapsed,
+	r => r.transactions / r.elapsed,
 );
 
 export const deliveries = metric<FanResult>('deliveries/s', '/s', 'more', r => r.deliveries / r.elapsed);

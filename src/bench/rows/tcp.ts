@@ -26,6 +26,14 @@ export const connectRow: Row = {
 	table: 'all',
 	wants: ['taps', 'gso'],
 	guests: FEW,
-	traffic: ([place], timing) => connectTraffic(place!, timing),
+	traffic: ([place], timing) => connectTraffic(place!, 'connect', timing),
 	metrics: [metrics.connections, ...metrics.delays('p50', 'p99')],
+};
+
+export const roundTripRow: Row = {
+	...connectRow,
+	name: 'tcp-rr',
+	title: 'request/response by TCP between Linux stacks, a byte each way',
+	traffic: ([place], timing) => connectTraffic(place!, 'rr', timing),
+	metrics: [metrics.transactions, ...metrics.delays('p50', 'p99', 'p999', 'p9999')],
 };

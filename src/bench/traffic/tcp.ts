@@ -25,9 +25,12 @@ export function tcpTraffic(place: Place, options: TcpOptions, timing: Timing): P
 	return withStacks(place, options, ends => transfer(ends, options.streams, timing));
 }
 
-/** Connections opened and closed one after the other (connect.c). @throws IpvtapError with the program's own words. */
-export function connectTraffic(place: Place, timing: Timing): Promise<Traffic> {
-	return withStacks(place, { offloads: true, mtu: USUAL_MTU }, ends => connect(place, ends, timing));
+/**
+ * Connections opened and closed one after the other, or round trips on one of them (connect.c).
+ * @throws IpvtapError with the program's own words.
+ */
+export function connectTraffic(place: Place, mode: 'connect' | 'rr', timing: Timing): Promise<Traffic> {
+	return withStacks(place, { offloads: true, mtu: USUAL_MTU }, ends => connect(place, ends, mode, timing));
 }
 
 export const USUAL_MTU = 1500;
@@ -134,10 +137,15 @@ async function transfer(ends: Ends, streams: number, timing: Timing): Promise<Tr
 	};
 }
 
-async function connect({ ground }: Place, ends: Ends, { seconds, warmup }: Timing): Promise<Traffic> {
+async function connect(
+	{ ground }: Place,
+	ends: Ends,
+	mode: string,
+	{ seconds, warmup }: Timing,
+): Promise<Traffic> {
 	const { connect: program } = ground.programs;
 	const port = String(CONNECT_PORT);
-	const client = [program, 'run', guestIp(1), port, String(seconds), String(warmup)];
+	const client = [program, mode, guestIp(1), port, String(seconds), String(warmup)];
 	const { answer, others } = await ask<ConnectResult>(ends, CONNECT_PORT, [program, 'serve', port], client);
 	// The server does what the client does.
 	return { result: answer, cpu: (2 * answer.cpuNs) / 1e9 + others };

@@ -1,9 +1,10 @@
 /*
  * How many TCP connections a second: each is opened, carries a byte there and a byte back, and is closed, one after the
- * other.
+ * other. Or how many bytes there and back on one of them.
  *
- *   connect serve PORT                    until it is killed; prints "ready"
- *   connect run IPv4 PORT SECONDS WARMUP  one JSON object on stdout
+ *   connect serve PORT                        until it is killed; prints "ready"
+ *   connect connect IPv4 PORT SECONDS WARMUP  one JSON object on stdout
+ *   connect rr      IPv4 PORT SECONDS WARMUP
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -26,6 +27,13 @@ static int stream_socket(void)
 	return fd;
 }
 
+static void no_delay(int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static void serve(uint16_t port)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -40,24 +48,43 @@ static void serve(uint16_t port)
 		int one = accept(fd, NULL, NULL);
 		if (one < 0)
 			continue;
-		if (read(one, &byte, 1) == 1 && write(one, &byte, 1) == 1)
-			(void)!read(one, &byte, 1); /* until the client has closed: then it, and not this end, keeps the port */
+		no_delay(one);
+		/* Until the client has closed: then it, and not this end, keeps the port. */
+		while (read(one, &byte, 1) == 1 && write(one, &byte, 1) == 1)
+			;
 		close(one);
 	}
 }
 
-static int transact(const struct sockaddr_in *there)
+static int open_to(const struct sockaddr_in *there)
 {
 	int fd = stream_socket();
-	char byte = 1;
-	int done = connect(fd, (const struct sockaddr *)there, sizeof *there) == 0 && write(fd, &byte, 1) == 1 &&
-			   read(fd, &byte, 1) == 1;
 
+	no_delay(fd);
+	if (connect(fd, (const struct sockaddr *)there, sizeof *there) == 0)
+		return fd;
 	close(fd);
+	return -1;
+}
+
+static int exchange(int fd)
+{
+	char byte = 1;
+
+	return write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1;
+}
+
+static int transact(const struct sockaddr_in *there)
+{
+	int fd = open_to(there);
+	int done = fd >= 0 && exchange(fd);
+
+	if (fd >= 0)
+		close(fd);
 	return done;
 }
 
-static void run(const char *address, uint16_t port, double seconds, double warmup)
+static void run(int stays, const char *address, uint16_t port, double seconds, double warmup)
 {
 	struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct histogram *delay = calloc(1, sizeof *delay);
@@ -65,8 +92,9 @@ static void run(const char *address, uint16_t port, double seconds, double warmu
 
 	if (inet_pton(AF_INET, address, &there.sin_addr) != 1)
 		DIE(address);
+	int fd = stays ? open_to(&there) : -1;
 	while ((at = now_ns()) < end) {
-		int done = transact(&there);
+		int done = stays ? exchange(fd) : transact(&there);
 		if (at < begin)
 			continue;
 		if (done)
@@ -74,7 +102,7 @@ static void run(const char *address, uint16_t port, double seconds, double warmu
 		else
 			failed++;
 	}
-	printf("{\"elapsed\":%.6f,\"connections\":%llu,\"failed\":%llu,\"cpuNs\":%llu,\"delayNs\":",
+	printf("{\"elapsed\":%.6f,\"transactions\":%llu,\"failed\":%llu,\"cpuNs\":%llu,\"delayNs\":",
 		(double)(now_ns() - begin) / 1e9, (unsigned long long)delay->count, (unsigned long long)failed,
 		(unsigned long long)clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	hist_json(stdout, delay);
@@ -85,10 +113,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve")) {
 		serve((uint16_t)atoi(argv[2]));
-	} else if (argc == 6 && !strcmp(argv[1], "run")) {
-		run(argv[2], (uint16_t)atoi(argv[3]), atof(argv[4]), atof(argv[5]));
+	} else if (argc == 6 && (!strcmp(argv[1], "connect") || !strcmp(argv[1], "rr"))) {
+		run(!strcmp(argv[1], "rr"), argv[2], (uint16_t)atoi(argv[3]), atof(argv[4]), atof(argv[5]));
 	} else {
-		fprintf(stderr, "connect: want serve PORT, or run IPv4 PORT SECONDS WARMUP\n");
+		fprintf(stderr, "connect: want serve PORT, or connect|rr IPv4 PORT SECONDS WARMUP\n");
 		return 2;
 	}
 	return 0;
