@@ -120,7 +120,10 @@ export class Domains {
 			this.#controller.save();
 			this.#log.info({ domain: name }, 'domain has ended unannounced');
 		};
-		const inTurn = (): void => void this.#controller.serial.run(async () => look());
+		const inTurn = (): void =>
+			void this.#controller.serial
+				.run(look)
+				.catch((error: unknown) => this.#log.error({ domain: name, err: error }, 'domain was not forgotten'));
 		this.#lost.set(name, setTimeout(inTurn, unannouncedMs).unref());
 	}
 
