@@ -6,7 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Listing, Slave } from '../../../src/control/model.js';
@@ -89,12 +89,9 @@ export class LibvirtHost {
 
 	async startIpvtapd(): Promise<void> {
 		this.#spawn('ipvtapd', [`${bin}/ipvtapd`]);
-		// One that was killed has left its socket behind.
-		await until(
-			'ipvtapd',
-			10_000,
-			async () => existsSync(this.socket) && (await this.tryIpvtap('list')).rc === 0,
-		);
+		// One that was killed has left its socket behind, and `list` needs no daemon to say that there is nothing.
+		const ask = this.#inside(['curl', '-qsf', '--unix-socket', this.socket, 'http://ipvtap/v1/info']);
+		await until('ipvtapd', 30_000, async () => (await run(...ask)).rc === 0);
 	}
 
 	async stopIpvtapd(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
