@@ -3,13 +3,10 @@ import type { listing } from '../bench/bench.js';
 import { BASELINE } from '../bench/peers/index.js';
 import { counts, type Line, type Results } from '../bench/report/summary.js';
 import {
-	instructionWords,
-	kernelTitles,
-	kernelWords,
+	instructionTable,
+	kernelTables,
 	microWords,
 	NOTHING,
-	programTitles,
-	programWords,
 	ratioText,
 	valueText,
 } from '../bench/report/words.js';
@@ -18,20 +15,18 @@ import type { WireLine } from '../bench/wire.js';
 import { table } from './format.js';
 
 /** One line per row and metric: the baseline's own value, then the others' ratios to it, or their values. */
-export function benchText(results: Results, rows: readonly Line[], raw: string): string {
+export function benchText(results: Results, lines: readonly Line[], raw: string): string {
 	const { machine, micro, kernel: offload, instructions } = results;
 	const { cpu, cpus, kernel, node, commit, date, pmu } = machine;
 	const counters = pmu ? '' : '; no counters for instructions here';
 	const parts = [`ipvtap ${commit}, Linux ${kernel}, ${cpus} × ${cpu}, Node ${node}, ${date}${counters}\n`];
-	if (rows.length > 0) parts.push(networkTable(results, rows), `${footer(results)}\n`);
+	if (lines.length > 0) parts.push(networkTable(results, lines), `${footer(results)}\n`);
 	if (micro.length > 0) parts.push(microTable(results));
-	if (offload !== undefined) {
-		parts.push(figures(kernelTitles, kernelWords(offload)), figures(programTitles, programWords(offload)));
-	}
-	if (instructions !== undefined) {
-		const { titles, lines } = instructionWords(instructions);
-		parts.push(figures(titles, lines));
-	}
+	const measured = [
+		...(offload === undefined ? [] : kernelTables(offload)),
+		...(instructions === undefined ? [] : [instructionTable(instructions)]),
+	];
+	parts.push(...measured.map(one => figures(one.titles, one.lines)));
 	parts.push(`raw results: ${raw}\n`);
 	return parts.join('\n');
 }

@@ -7,13 +7,10 @@ import { goals } from './goals.js';
 import type { Plot } from './plots.js';
 import { counts, type Line, type Results } from './summary.js';
 import {
-	instructionWords,
-	kernelTitles,
-	kernelWords,
+	instructionTable,
+	kernelTables,
 	microWords,
 	NOTHING,
-	programTitles,
-	programWords,
 	quantity,
 	ratioText,
 	valueText,
@@ -35,12 +32,9 @@ export function markdownReport(
 		parts.push('### Attaching', setupsTable(results));
 	if (results.micro.length > 0) parts.push('### The decision alone', microTable(results));
 	if (results.kernel !== undefined)
-		parts.push(
-			table(kernelTitles, kernelWords(results.kernel)),
-			table(programTitles, programWords(results.kernel)),
-		);
+		parts.push(...kernelTables(results.kernel).map(({ titles, lines }) => table(titles, lines)));
 	if (results.instructions !== undefined) {
-		const { titles, lines } = instructionWords(results.instructions);
+		const { titles, lines } = instructionTable(results.instructions);
 		parts.push('### Instructions', table(titles, lines));
 	}
 	return `${parts.join('\n\n')}\n`;

@@ -56,33 +56,34 @@ export function microWords({
 	return [name, nsPerFrame.toFixed(1), String(collections), String(deoptimisations), scaled(frames)];
 }
 
-export const kernelTitles = ['eBPF programs, mode l2', 'ns/frame'] as const;
-
-/** Lines of the table of the programs alone. */
-export function kernelWords({ cases }: KernelMicro): string[][] {
-	return cases.map(({ name, ns }) => [name, String(Math.round(ns))]);
+/** A table of figures; names are in its first column. */
+export interface Figures {
+	titles: readonly string[];
+	lines: string[][];
 }
 
-export const programTitles = [
-	'program',
-	'mode',
-	'instructions',
-	'machine code',
-	'looked at by the verifier',
-] as const;
-
-export function programWords({ programs }: KernelMicro): string[][] {
-	return programs.map(({ name, mode, instructions, jitedBytes, verified }) => [
-		`\`${name}\``,
-		mode,
-		String(instructions),
-		jitedBytes === 0 ? NOTHING : `${scaled(jitedBytes)}B`,
-		verified === 0 ? NOTHING : scaled(verified),
-	]);
+/** The eBPF programs alone: what a frame takes of them, and how large they are. */
+export function kernelTables({ cases, programs }: KernelMicro): Figures[] {
+	return [
+		{
+			titles: ['eBPF programs, mode l2', 'ns/frame'],
+			lines: cases.map(({ name, ns }) => [name, String(Math.round(ns))]),
+		},
+		{
+			titles: ['program', 'mode', 'instructions', 'machine code', 'looked at by the verifier'],
+			lines: programs.map(({ name, mode, instructions, jitedBytes, verified }) => [
+				`\`${name}\``,
+				mode,
+				String(instructions),
+				jitedBytes === 0 ? NOTHING : `${scaled(jitedBytes)}B`,
+				verified === 0 ? NOTHING : scaled(verified),
+			]),
+		},
+	];
 }
 
-/** Titles and lines of the table of instructions: the baseline's number, and the others' ratios to it. */
-export function instructionWords({ kernel, counts }: Instructions): { titles: string[]; lines: string[][] } {
+/** Instructions of a frame: the baseline's number, and the others' ratios to it. */
+export function instructionTable({ kernel, counts }: Instructions): Figures {
 	const of = (path: string, name: string): number | undefined =>
 		counts.find(one => one.path === path && one.peer === name)?.instructions;
 	const others = [...new Set(counts.map(({ peer }) => peer))].filter(name => name !== BASELINE);
