@@ -11,6 +11,7 @@
  *
  * A rule is a short cut past tc-bpf, which knows the address before and after: to take one away is always safe.
  */
+import { familyOf } from '../../datapath/address-key.js';
 import { IpvtapError } from '../../errors.js';
 import {
 	addFlower,
@@ -146,9 +147,9 @@ const GUARD = 0x4971;
 const DELIVERY = 0x4973;
 
 function guardKey(address: string): number {
-	return GUARD + Number(address.includes(':'));
+	return GUARD + Number(familyOf(address) === 6);
 }
 
 function deliveryKey(address: string): number {
-	return DELIVERY + Number(address.includes(':'));
+	return DELIVERY + Number(familyOf(address) === 6);
 }
