@@ -14,8 +14,7 @@ export interface CommandResult {
  * first words and its end are events here. The lines spoken are described in guest-init.ts.
  */
 export class GuestAgent {
-	/** Settles when the guest has said hello. */
-	readonly hello: Promise<void>;
+	readonly #hello: Promise<void>;
 	readonly #server: Server;
 	readonly #listening: Promise<void>;
 	/** Drawn anew for each guest, so that no output of a command can look like its end. */
@@ -28,7 +27,7 @@ export class GuestAgent {
 
 	constructor(path: string) {
 		const { promise, resolve } = withResolvers<void>();
-		this.hello = promise;
+		this.#hello = promise;
 		this.#waiting = { marker: 'hello', done: () => resolve() };
 		this.#server = createServer(socket => this.#connected(socket));
 		this.#listening = new Promise((listening, failed) => {
@@ -39,6 +38,22 @@ export class GuestAgent {
 	/** Settles when QEMU may be started. */
 	ready(): Promise<void> {
 		return this.#listening;
+	}
+
+	/**
+	 * Waits until the guest has said hello.
+	 *
+	 * @param because more about why it hasn't.
+	 * @throws IpvtapError `timed-out` after `timeout` milliseconds.
+	 */
+	async hello(timeout: number, because: () => string = () => 'no hello from it'): Promise<void> {
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<never>((_, reject) => {
+			timer = setTimeout(() => {
+				reject(new IpvtapError('timed-out', `boot the guest: not up after ${timeout} ms: ${because()}`));
+			}, timeout).unref();
+		});
+		await Promise.race([this.#hello, late]).finally(() => clearTimeout(timer));
 	}
 
 	/**

@@ -174,18 +174,10 @@ export class Guest {
 	async #booted(timeout: number): Promise<void> {
 		const because = (): string =>
 			[this.words.trim(), this.console.trim()].filter(Boolean).join('\n').slice(-4000) || 'no message';
-		let timer: NodeJS.Timeout | undefined;
-		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => {
-				reject(
-					new IpvtapError('timed-out', `boot guest ${this.name}: not up after ${timeout} ms: ${because()}`),
-				);
-			}, timeout);
-		});
 		const ended = this.exited.then(rc => {
 			throw new IpvtapError('failed', `boot guest ${this.name}: it ended with status ${rc}: ${because()}`);
 		});
-		await Promise.race([this.#agent.hello, ended, late]).finally(() => clearTimeout(timer));
+		await Promise.race([this.#agent.hello(timeout, because), ended]);
 	}
 
 	async #end(): Promise<void> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ExecutionContext } from 'ava';
+import { inTime } from '../../../src/control/in-time.js';
 import { type Lan, lanMembers } from '../../../src/lab/lan.js';
 import { until } from '../../../src/lab/wait.js';
 
@@ -19,7 +20,7 @@ export async function capture(
 	tcpdump.stdout!.setEncoding('utf8').on('data', (text: string) => {
 		seen += text;
 	});
-	await once(tcpdump.stderr!, 'data');
+	await inTime(once(tcpdump.stderr!, 'data'), 30_000, 'start tcpdump');
 	return async address => {
 		const to = address.includes(':')
 			? `33:33:00:00:00:01,.*> ff02::1: .*neighbor advertisement.*tgt is ${address}, Flags \\[.*override`

@@ -59,7 +59,7 @@ export function domainXml(
     <controller type='usb' model='none'/>
     <controller type='pci' index='0' model='pcie-root'/>
     ${rootPorts}
-    <serial type='null'/>
+    <serial type='file'><source path='/var/log/libvirt/qemu/${name}.console'/></serial>
     ${channel}<target type='virtio' name='${agentPort}'/></channel>
     ${nics
 			.filter(({ absent }) => !absent)

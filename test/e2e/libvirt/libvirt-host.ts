@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inTime } from '../../../src/control/in-time.js';
 import type { Listing, Slave } from '../../../src/control/model.js';
 import { exec, type Finished, run, toolsEnv } from '../../../src/lab/command.js';
 import { GuestAgent } from '../../../src/lab/guest-agent.js';
@@ -57,7 +58,7 @@ export class LibvirtHost {
 		);
 		const host = new LibvirtHost(lan, keeper);
 		try {
-			await once(keeper.stdout!, 'data');
+			await inTime(once(keeper.stdout!, 'data'), 30_000, 'make private folders for libvirt');
 			// libvirtd looks once whether there are any hooks, when it starts.
 			await host.ipvtap('libvirt', 'install');
 			await host.startLibvirt();
@@ -75,7 +76,7 @@ export class LibvirtHost {
 			this.#spawn('virtlogd', ['virtlogd', '--pid-file', '/run/libvirt/v.pid']);
 		this.#spawn('libvirtd', ['libvirtd', '--pid-file', '/run/libvirt/l.pid']);
 		// The first time it asks QEMU for all that it can do, which takes it seconds.
-		await until('libvirtd', 90_000, async () => (await this.tryVirsh('version')).rc === 0);
+		await this.#until('libvirtd', 90_000, async () => (await this.tryVirsh('version')).rc === 0);
 	}
 
 	async stopLibvirt(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -91,7 +92,7 @@ export class LibvirtHost {
 		this.#spawn('ipvtapd', [`${bin}/ipvtapd`]);
 		// One that was killed has left its socket behind, and `list` needs no daemon to say that there is nothing.
 		const ask = this.#inside(['curl', '-qsf', '--unix-socket', this.socket, 'http://ipvtap/v1/info']);
-		await until('ipvtapd', 30_000, async () => (await run(...ask)).rc === 0);
+		await this.#until('ipvtapd', 30_000, async () => (await run(...ask)).rc === 0);
 	}
 
 	async stopIpvtapd(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -156,8 +157,13 @@ export class LibvirtHost {
 		const agent = await this.listen();
 		await this.define({ ...options, agent: this.agentPath });
 		await this.virsh('start', options.name);
-		await agent.hello;
+		await this.isUp(agent);
 		return agent;
+	}
+
+	/** Waits until the guest of an agent says so. */
+	async isUp(agent: GuestAgent): Promise<void> {
+		await this.#explained(agent.hello(90_000));
 	}
 
 	/** The QEMU of the domain that was booted last looks for its agent when it is restored, too. */
@@ -181,7 +187,7 @@ export class LibvirtHost {
 
 	/** Waits until an address answers the laptop, on the other side of the switch. */
 	async answers(address: string, timeout = 30_000): Promise<void> {
-		await until(`${address} to answer`, timeout, () => this.pings(address));
+		await this.#until(`${address} to answer`, timeout, () => this.pings(address));
 	}
 
 	async pings(address: string): Promise<boolean> {
@@ -209,6 +215,21 @@ export class LibvirtHost {
 		for (const name of ['ipvtapd', 'libvirtd']) await this.#kill(name, 'SIGTERM').catch(() => undefined);
 		await this.lan.close();
 		this.#keeper.stdin?.end();
+	}
+
+	#until(what: string, timeout: number, probe: () => Promise<boolean>): Promise<boolean> {
+		return this.#explained(until(what, timeout, probe));
+	}
+
+	/** What fails has its reason in one of the logs, as often as not. */
+	async #explained<T>(work: Promise<T>): Promise<T> {
+		try {
+			return await work;
+		} catch (cause) {
+			const logs = `${this.lan.folder}/*.log /var/log/libvirt/qemu/*`;
+			const words = await this.sh(`tail -n 12 ${logs} 2>&1`).catch(() => '');
+			throw new Error(`${(cause as Error).message}\n${words}`, { cause });
+		}
 	}
 
 	#inside(command: string[]): [string, string[]] {

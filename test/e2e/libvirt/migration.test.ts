@@ -41,14 +41,17 @@ test.serial(
 			}
 		})();
 		const through = ['--migrateuri', `unix://${sockets}/web.sock`];
-		await from.virsh('migrate', '--live', '--unsafe', '--desturi', to.uri, ...through, 'web');
-		await until(
-			'the guest to run there',
-			10_000,
-			async () => (await to.slave('web1'))?.domain?.state === 'running',
-		);
-		done = true;
-		await watch;
+		try {
+			await from.virsh('migrate', '--live', '--unsafe', '--desturi', to.uri, ...through, 'web');
+			await until(
+				'the guest to run there',
+				10_000,
+				async () => (await to.slave('web1'))?.domain?.state === 'running',
+			);
+		} finally {
+			done = true;
+			await watch;
+		}
 		for (const address of web1.addresses) await announced(address);
 		await to.answers('192.0.2.11', 10_000);
 		t.log([...states].join(', '));

@@ -98,7 +98,7 @@ async function restart(signal: NodeJS.Signals, daemons: ('ipvtap' | 'libvirt')[]
 async function start(): Promise<void> {
 	agent = await host.listen();
 	await host.virsh('start', 'web');
-	await agent.hello;
+	await host.isUp(agent);
 }
 
 async function reboot(): Promise<void> {
