@@ -6,7 +6,7 @@
  */
 import { limits } from '../../src/config.js';
 import { parseAddress } from '../../src/control/addresses.js';
-import type { NicRequest } from '../../src/control/domains.js';
+import type { NicRequest } from '../../src/control/domain-nics.js';
 import { type LimitRequest, limitKeys, limitWords, parseLimit } from '../../src/control/limits.js';
 import { flags, modes, type Permission, permissions } from '../../src/control/model.js';
 import { parseMac } from '../../src/control/names.js';

@@ -10,6 +10,11 @@ export function endReason(domain: string, extra: string, folder = logFolder): st
 	return extra === '-' ? loggedReason(`${folder}/${domain}.log`) : extra;
 }
 
+/** Has the domain's QEMU ended, but its guest hasn't? */
+export function isKept(reason: string | undefined): reason is 'saved' | 'migrated' {
+	return reason === 'saved' || reason === 'migrated';
+}
+
 /**
  * The domain's log has `…: starting up …` for each start and `…: shutting down, reason=saved` for each end
  * (qemuProcessStop in libvirt's src/qemu/qemu_process.c), which is written before the hook is run.

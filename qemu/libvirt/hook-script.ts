@@ -6,7 +6,8 @@
  * deadline of our own, no question back to libvirt, which would wait for itself; and a shell and curl, which are ready
  * in some 10 ms, where Node.js takes longer than all the rest. A failure of `prepare`, `migrate` and `started` stops
  * the domain, with what is on stderr shown by virsh. After `reconnect` it would kill a running guest, and ends can't be
- * refused: they succeed, always. A domain that declares nothing of ours costs a shell, and can't be hurt by us.
+ * refused: they succeed, always. A domain that declares nothing of ours, and has no NIC called as ours are, costs a
+ * shell, and can't be hurt by us.
  */
 
 /** Which script is ours, whatever version wrote it. */
@@ -20,7 +21,9 @@ ${marker} It prints nothing on stdout, which libvirt would take for the domain's
 socket=${quoted(socket)}
 case $2 in prepare | migrate | started | reconnect | stopped | release) ;; *) exit 0 ;; esac
 xml=$(cat)
-case $xml in *'<ipvtap:'* | *ipvtap.dev/*) ;; *) exit 0 ;; esac
+case $xml in *'<ipvtap:'* | *ipvtap.dev/* | *'<target dev='?ipvt-*) ;; *) exit 0 ;; esac
+# Libvirt waits for us; but a start that we give up is no start, on a host that is busy for a moment.
+case $2 in prepare | migrate | started) fatal=1 patience=5 ;; *) fatal=0 patience=2 ;; esac
 
 # What the daemon says, and in the last line the HTTP status and type. -q: no .curlrc.
 tell() {
@@ -28,7 +31,7 @@ tell() {
 		--header 'Accept: text/plain' --header 'Content-Type: text/plain' --header 'Expect:' --data-binary @- \\
 		--write-out '\\n%{http_code} %{content_type}' http://ipvtap/v1/libvirt
 }
-tries=1 patience=2
+tries=1
 # It was there a moment ago, when the domain was prepared: it is being restarted.
 [ "$2" != started ] || tries=20
 while :; do
@@ -36,7 +39,6 @@ while :; do
 	status=$?
 	tries=$((tries - 1))
 	case $tries,$status in 0,*) break ;; *,7 | *,52 | *,55 | *,56) ;; *) break ;; esac
-	patience=0.5
 	sleep 0.05
 done
 
@@ -50,7 +52,7 @@ case $status,$answer in
 '0,200 text/plain') exit 0 ;;
 '0,'[45]??' text/plain') hint= ;;
 0,*) said="$socket is not ipvtap's: its answer makes no sense" hint='set IPVTAP_SOCKET, and: ipvtap libvirt install' ;;
-28,*) said="ipvtapd did not answer in 2 s" ;;
+28,*) said="ipvtapd did not answer in $patience s" ;;
 127,*) said="can't reach ipvtapd: curl is not installed" hint='sudo apt install curl, or as your system has it' ;;
 7,*) said="can't reach ipvtapd at $socket: nobody listens there" hint=$start ;;
 *) said="can't reach ipvtapd at $socket: it went while it was being asked (curl: $status)" ;;
@@ -58,8 +60,7 @@ esac
 [ $status != 7 ] || [ -e "$socket" ] || said="can't reach ipvtapd at $socket: there is no such socket"
 printf '%s\\n' "ipvtap: $2 $1: $said" >&2
 [ -z "$hint" ] || printf '%s\\n' "hint: $hint" >&2
-case $2 in prepare | migrate | started) exit 1 ;; esac
-exit 0
+exit $fatal
 `;
 }
 

@@ -3,11 +3,12 @@
  * (hook-script.ts) only carries it to the daemon, since libvirt stands still until its hook has ended, and there is
  * nothing else here that starts as fast as what is running already.
  */
-import type { DomainRequest, Domains } from '../../src/control/domains.js';
+import type { Device, DomainRequest } from '../../src/control/domain-nics.js';
+import type { Domains } from '../../src/control/domains.js';
 import { IpvtapError } from '../../src/errors.js';
 import { type Declaration, readDeclaration } from './declaration.js';
-import { type Domain, parseDomain } from './domain.js';
-import { endReason } from './end-reason.js';
+import { type Domain, type DomainInterface, parseDomain } from './domain.js';
+import { endReason, isKept } from './end-reason.js';
 
 export interface HookCall {
 	/** The domain. It is called what libvirt calls it; a hook before ours may have changed the XML. */
@@ -29,50 +30,62 @@ export function readHookCall(text: string): HookCall {
 /** Within `serial`. @throws IpvtapError with the XML path of what is at fault. */
 export async function obeyHook(domains: Domains, { name, operation, extra, xml }: HookCall): Promise<void> {
 	const domain = parseDomain(xml);
-	const declaration = readDeclaration(domain);
-	if (!declaration) return;
+	const declaration = readDeclaration(domain) ?? { nics: [], faults: [] };
+	const undeclared = undeclaredDevices(domain, declaration);
+	if (declaration.nics.length + declaration.faults.length + undeclared.length === 0) return;
 	if (!/^[0-9a-f-]{36}$/i.test(domain.uuid))
 		throw new IpvtapError('failed', "read the domain's XML: it has no <uuid>");
-	const state = states[operation] ?? keptState(name, extra);
-	if (state !== undefined) await domains.put(name, requestOf(name, domain, state, declaration));
-	else await domains.remove(name, endReason(name, extra) === 'failed');
+	const state = begins.get(operation) ?? (ends.includes(operation) ? keptState(name, extra) : undefined);
+	if (state !== undefined) await domains.put(name, requestOf(name, domain, state, declaration, undeclared));
+	else if (ends.includes(operation)) await domains.remove(name, endReason(name, extra) === 'failed');
+	else
+		throw new IpvtapError(
+			'usage',
+			`bad request: libvirt has no operation '${operation.slice(0, 80)}' for us`,
+		);
 }
 
-const states: Record<string, DomainRequest['state'] | undefined> = {
-	prepare: 'starting',
-	migrate: 'incoming',
-	started: 'running',
-	reconnect: 'running',
-};
+const begins = new Map<string, DomainRequest['state']>([
+	['prepare', 'starting'],
+	['migrate', 'incoming'],
+	['started', 'running'],
+	['reconnect', 'running'],
+]);
+
+const ends = ['stopped', 'release'];
 
 /** Of a domain whose QEMU has ended, but whose guest hasn't. */
 function keptState(name: string, extra: string): 'saved' | 'migrated' | undefined {
 	const reason = endReason(name, extra);
-	return reason === 'saved' || reason === 'migrated' ? reason : undefined;
+	return isKept(reason) ? reason : undefined;
+}
+
+/** NICs that may have been plugged in by `attach --domain`: libvirt is to leave their TAPs as they are. */
+function undeclaredDevices({ interfaces }: Domain, { nics }: Declaration): Device[] {
+	const isDeclared = (target: string) => nics.some(nic => nic.target === target);
+	return interfaces.flatMap(({ path: at, type, target, managed, mac, alias }: DomainInterface): Device[] => {
+		const isAnothers = type !== 'ethernet' || managed !== 'no' || target === undefined || mac === undefined;
+		if (isAnothers || isDeclared(target)) return [];
+		return [{ at, target, mac: mac.toLowerCase(), ...(alias === undefined ? {} : { alias }) }];
+	});
 }
 
 function requestOf(
 	name: string,
-	{ uuid, interfaces }: Domain,
+	{ uuid }: Domain,
 	state: DomainRequest['state'],
 	{ nics, faults }: Declaration,
+	undeclared: Device[],
 ): DomainRequest {
 	if (faults.length > 0) {
 		throw new IpvtapError('usage', faults.join('\nipvtap: and '), {
 			hint: `virsh edit ${name}; what may be declared is in docs/libvirt.md`,
 		});
 	}
-	const begins = state === 'starting' || state === 'incoming';
+	const isBeginning = state === 'starting' || state === 'incoming';
 	// A TAP that libvirt is about to make must not be there yet; it is taken over once the domain runs.
 	const wanted = nics.map(({ madeByLibvirt, ...nic }) =>
-		madeByLibvirt && begins ? { ...nic, present: false } : nic,
+		madeByLibvirt && isBeginning ? { ...nic, present: false } : nic,
 	);
-	const undeclared = interfaces
-		.flatMap(({ path: at, type, target, mac, alias }) =>
-			type === 'ethernet' && target !== undefined && mac !== undefined
-				? [{ at, target, mac: mac.toLowerCase(), ...(alias === undefined ? {} : { alias }) }]
-				: [],
-		)
-		.filter(({ target }) => !nics.some(nic => nic.target === target));
 	return { uuid, state, nics: wanted, undeclared };
 }

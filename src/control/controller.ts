@@ -144,8 +144,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	/** Makes a slave, and its master's port if nobody has. @param mayOpen may it do that? */
 	attach(request: AttachRequest, mayOpen: (master: string) => void): Promise<Slave> {
 		return this.change(async () => {
-			const { name } = await this.attachNow(request, { mayOpen });
-			return this.slave(name);
+			const record = await this.attachNow(request, { mayOpen });
+			this.domains.plugged(record);
+			return this.slave(record.name);
 		});
 	}
 
@@ -183,8 +184,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
 	detach(name: string): Promise<void> {
 		return this.change(async () => {
-			if (!this.registry.slave(name) && this.domains.forget(name)) return;
-			await this.#remove(this.registry.requireSlave(name));
+			const slave = this.registry.slave(name);
+			if (slave) await this.#remove(slave);
+			if (!this.domains.forget(name) && !slave) this.registry.requireSlave(name);
 		});
 	}
 
@@ -228,7 +230,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			for (const slave of state.slaves) this.registry.addSlave(slave);
 			for (const domain of state.domains ?? []) this.registry.setDomain(domain);
 			for (const slave of state.slaves) this.#adoptTap(slave);
-			this.domains.adopt(state.domains ?? []);
+			await this.domains.adopt(state.domains ?? []);
 			for (const master of state.masters) await this.#watch.reopen(master.name);
 			await this.pluggedIn.adoptAll();
 			await this.closeImplicit();
@@ -411,6 +413,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 				// Its QEMU ended, or never began, while nobody watched.
 				this.estate.deleteTap(name);
 				this.registry.removeSlave(name);
+				this.domains.unplugged(slave);
 				return;
 			}
 			if (!found) this.estate.makeTap(slave);

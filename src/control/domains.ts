@@ -10,144 +10,122 @@
  * Hooks may be missed: libvirtd or we may have been away. What counts then is whether a QEMU has the TAP open: a
  * slave goes with it, which also is how detach-device shows.
  */
+import { endReason, isKept } from '../../qemu/libvirt/end-reason.js';
 import { runsInLibvirt } from '../../qemu/libvirt/runs.js';
-import { asIpvtapError, IpvtapError } from '../errors.js';
+import { IpvtapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { getLink } from '../sys/netlink/link.js';
 import type { AttachRequest, Controller } from './controller.js';
-import { checkDevice, declaredNic, nicOf, pluggedNics } from './domain-nics.js';
-import type { LimitRequest } from './limits.js';
-import type { DomainState, Flag, Mode, Permission } from './model.js';
-import { type DeclaredNic, type DomainRecord, isReservation, type SlaveRecord } from './registry.js';
-import { checkSupported } from './supported.js';
+import {
+	checkDevice,
+	checkKnown,
+	checkMaster,
+	checkMtu,
+	type DomainRequest,
+	declaredNic,
+	located,
+	type NicRequest,
+	nicOf,
+	pluggedNics,
+} from './domain-nics.js';
+import { FirstFrame } from './first-frame.js';
+import { type DomainRecord, isReservation, type NicRecord, type SlaveRecord } from './registry.js';
 import { Undo } from './undo.js';
-
-/** What a hook says of a domain. */
-export interface DomainRequest {
-	uuid: string;
-	state: DomainState;
-	nics: NicRequest[];
-	/** NICs that its XML has and doesn't declare, those of others among them. */
-	undeclared: Device[];
-}
-
-export interface Device {
-	/** Its place in the domain's XML. */
-	at: string;
-	target: string;
-	mac: string;
-	alias?: string;
-}
-
-export interface NicRequest {
-	/** Where the domain's XML declares it, for messages. */
-	at: string;
-	/** Name of the TAP. The slave's is the same without `ipvt-`. */
-	target: string;
-	master: string;
-	mode?: Mode;
-	flag?: Flag;
-	addresses: string[];
-	learn?: boolean;
-	allow?: Permission[];
-	limits?: LimitRequest;
-	mac: string;
-	mtu?: number;
-	queues: number;
-	vhost?: boolean;
-	alias?: string;
-	/** Has the domain an interface for it? Otherwise one may be plugged in later. */
-	present: boolean;
-	/** It isn't declared, but was plugged in: as what. */
-	plugged?: DeclaredNic;
-}
 
 export class Domains {
 	readonly #controller: Controller;
 	readonly #log: Logger;
-	readonly #waiting = new Map<string, NodeJS.Timeout>();
+	readonly #firstFrame: FirstFrame;
 	/** Domains that may have ended unannounced. */
 	readonly #lost = new Map<string, NodeJS.Timeout>();
 
 	constructor(controller: Controller, log: Logger) {
 		this.#controller = controller;
 		this.#log = log;
+		this.#firstFrame = new FirstFrame(controller.registry, name => {
+			controller.serial
+				.run(() => this.#open(name))
+				.catch((error: unknown) => log.error({ domain: name, err: error }, 'domain was not opened'));
+		});
 	}
 
 	close(): void {
-		for (const timer of [...this.#waiting.values(), ...this.#lost.values()]) clearTimeout(timer);
+		this.#firstFrame.close();
+		for (const timer of this.#lost.values()) clearTimeout(timer);
 	}
 
-	/** Brings a domain into a state; within `serial`. @throws IpvtapError with the XML path of the NIC at fault. */
+	/**
+	 * Brings a domain into a state; within `serial`. One that declares nothing, and of whose NICs none is known, leaves no
+	 * record. @throws IpvtapError with the XML path of the NIC at fault.
+	 */
 	async put(name: string, declared: DomainRequest): Promise<void> {
+		const { registry } = this.#controller;
 		const before = this.#known(name, declared.uuid);
 		const plugged = pluggedNics(declared, [...this.#slaves(name).map(nicOf), ...(before?.nics ?? [])]);
 		const request = { ...declared, nics: [...declared.nics, ...plugged] };
 		const { state } = request;
+		if (state === 'starting' || state === 'incoming') checkKnown(request);
+		if (request.nics.length === 0) {
+			if (before && state !== 'running') await this.#end(before);
+			return;
+		}
 		if (state === 'running') await this.#run(name, request, before);
 		else if (state === 'starting') await this.#start(name, request, before);
 		else if (state === 'incoming') this.#set({ ...recordOf(name, request), ...wasKept(before) });
 		else await this.#keep(name, request);
-		const record = this.#controller.registry.domain(name) as DomainRecord;
-		this.#log.info({ domain: name, state: record.state }, 'domain');
+		this.#log.info({ domain: name, state: registry.domain(name)?.state }, 'domain');
 	}
 
 	/** A domain's end; within `serial`. @param failed its start failed, so what was kept for it is kept on. */
 	async remove(name: string, failed: boolean): Promise<void> {
-		const { registry } = this.#controller;
-		const record = registry.domain(name);
+		const record = this.#controller.registry.domain(name);
 		// Its start failed before it was one, or its end is told a second time.
 		if (record && isReservation(record)) return;
-		await this.#dropSlaves(name);
-		if (!record) return;
-		if (failed && record.before) this.#set({ ...record, state: record.before });
-		else registry.removeDomain(name);
-		this.#controller.save();
-		this.#log.info({ domain: name, failed }, 'domain has ended');
+		if (!record) await this.#dropSlaves(name);
+		else await this.#end(record, failed ? record.before : undefined);
 	}
 
 	/**
-	 * A domain's QEMU seems to have gone. libvirt tells so itself, and more of it, but not if it is away; and not by way of us
-	 * if the declaration was taken out of the domain meanwhile.
+	 * One of a domain's QEMUs has let go of a NIC, or of life. libvirt tells of the latter itself, and more of it, but not
+	 * if it is away; and not by way of us if the domain declares nothing any more.
 	 */
 	lost(name: string): void {
 		clearTimeout(this.#lost.get(name));
-		const look = (): void => {
+		const look = async (): Promise<void> => {
 			this.#lost.delete(name);
 			const record = this.#controller.registry.domain(name);
-			if (record?.state !== 'running' || this.#slaves(name).length > 0 || runsInLibvirt(record)) return;
-			this.#controller.registry.removeDomain(name);
-			this.#controller.save();
-			this.#log.info({ domain: name }, 'domain has ended unannounced');
+			if (record?.state === 'running') await this.#lookAt(record);
 		};
 		const inTurn = (): void =>
 			void this.#controller.serial
 				.run(look)
-				.catch((error: unknown) => this.#log.error({ domain: name, err: error }, 'domain was not forgotten'));
+				.catch((error: unknown) => this.#log.error({ domain: name, err: error }, 'domain was not looked at'));
 		this.#lost.set(name, setTimeout(inTurn, unannouncedMs).unref());
 	}
 
-	/** Gives up what is kept for a NIC; within `serial`. @returns false if nothing is kept under that name. */
+	/** Gives up what is kept for a NIC, or remembered of one; within `serial`. @returns false if there is nothing of that name. */
 	forget(nicName: string): boolean {
-		const { registry } = this.#controller;
-		const record = registry
+		const isIt = ({ name }: NicRecord) => name === nicName;
+		const record = this.#controller.registry
 			.domains()
-			.find(one => isReservation(one) && one.nics.some(({ name }) => name === nicName));
+			.find(one => one.nics.some(nic => isIt(nic) && (isReservation(one) || nic.plugged)));
 		if (!record) return false;
-		const nics = record.nics.filter(({ name }) => name !== nicName);
-		if (nics.length > 0) registry.setDomain({ ...record, nics });
-		else registry.removeDomain(record.name);
-		this.#controller.save();
+		this.#keepNics(record, nic => !isIt(nic));
 		return true;
+	}
+
+	/** A slave was made for a NIC that a running domain is about to be given; within `serial`. */
+	plugged(slave: SlaveRecord): void {
+		if (!slave.domain) return;
+		const { name, uuid } = slave.domain;
+		const record = this.#known(name, uuid) ?? { name, uuid, state: 'running' as const, nics: [] };
+		this.#set(withNic(record, slave));
 	}
 
 	/** A slave goes; within `serial`. What it was is needed again if it goes because its domain is saved. */
 	unplugged(slave: SlaveRecord): void {
 		const record = slave.domain && this.#known(slave.domain.name, slave.domain.uuid);
-		if (!record) return;
-		const [nic, index] = [nicOf(slave), record.nics.findIndex(({ name }) => name === slave.name)];
-		const nics = index < 0 ? [...record.nics, nic] : record.nics.with(index, nic);
-		this.#controller.registry.setDomain({ ...record, nics });
+		if (record && !isReservation(record)) this.#controller.registry.setDomain(withNic(record, slave));
 	}
 
 	/** libvirt's name for the NIC that a slave is has become known; within `serial`. */
@@ -158,20 +136,54 @@ export class Domains {
 	}
 
 	/** What the state file says, after its slaves have been adopted; within `serial`. */
-	adopt(records: DomainRecord[]): void {
-		const { registry } = this.#controller;
+	async adopt(records: DomainRecord[]): Promise<void> {
 		for (const record of records) {
-			// The machine has started anew, or the domain ended while nobody watched; or all of its NICs are unplugged.
-			const lost = !isReservation(record) && this.#slaves(record.name).length === 0;
-			if (lost && !runsInLibvirt(record)) registry.removeDomain(record.name);
-			else if (record.state === 'incoming') this.#openAtFirstFrame(record.name);
+			if (isReservation(record)) continue;
+			await this.#lookAt(this.#controller.registry.domain(record.name) ?? record);
+			if (record.state === 'incoming') this.#firstFrame.expect(record.name);
 		}
 	}
 
-	/** A domain of that name with another uuid is another domain: libvirt has no two of one name. */
+	/**
+	 * What has become of a domain that nobody told of: the machine has started anew, or it ended while nobody watched. Or
+	 * NICs that it doesn't declare were unplugged, and are nobody's.
+	 */
+	async #lookAt(record: DomainRecord): Promise<void> {
+		const { name } = record;
+		const slaves = this.#slaves(name);
+		if (slaves.length > 0 || runsInLibvirt(record))
+			return this.#keepNics(record, nic => !nic.plugged || slaves.some(slave => slave.name === nic.name));
+		// One that never ran is what it was before, if it was anything.
+		const reason = record.state === 'running' ? endReason(name, '-') : record.before;
+		await this.#end(record, isKept(reason) ? reason : undefined);
+	}
+
+	/** @param kept it has not quite ended: what it is from now on. */
+	async #end(record: DomainRecord, kept?: 'saved' | 'migrated'): Promise<void> {
+		const { name } = record;
+		await this.#dropSlaves(name);
+		const { before: _, ...rest } = record;
+		if (kept) this.#controller.registry.setDomain({ ...rest, state: kept });
+		else this.#controller.registry.removeDomain(name);
+		this.#controller.save();
+		this.#log.info({ domain: name, ...(kept ? { kept } : {}) }, 'domain has ended');
+	}
+
+	/** Of a domain without NICs nothing is left. */
+	#keepNics(record: DomainRecord, isKept: (nic: NicRecord) => boolean): void {
+		const nics = record.nics.filter(isKept);
+		if (nics.length === record.nics.length) return;
+		if (nics.length > 0) this.#controller.registry.setDomain({ ...record, nics });
+		else this.#controller.registry.removeDomain(record.name);
+		this.#controller.save();
+	}
+
+	/** A domain keeps its uuid when it is renamed; one of that name with another uuid is another. */
 	#known(name: string, uuid: string): DomainRecord | undefined {
-		const record = this.#controller.registry.domain(name);
-		return record?.uuid === uuid ? record : undefined;
+		const { registry } = this.#controller;
+		const record = registry.domains().find(one => one.uuid === uuid);
+		if (record && record.name !== name) registry.renameDomain(record.name, name);
+		return record && registry.domain(name);
 	}
 
 	async #start(name: string, request: DomainRequest, before: DomainRecord | undefined): Promise<void> {
@@ -192,12 +204,12 @@ export class Domains {
 			for (const [index, nic] of record.nics.entries()) {
 				const wanted = request.nics[index] as NicRequest;
 				await located(wanted, async () => {
-					this.#checkMaster(wanted);
+					checkMaster(wanted, this.#controller.registry.master(wanted.master));
 					if (!wanted.present) return void this.#plan(record, nic);
 					checkDevice(wanted);
 					await this.attach(record, nic, { ...wanted, closed: true });
 					undo.push(() => this.#dropSlave(nic.name));
-					this.#checkMtu(wanted);
+					checkMtu(wanted, this.#controller.estate.port(wanted.master)?.link.mtu);
 				});
 			}
 		} catch (error) {
@@ -215,12 +227,12 @@ export class Domains {
 			if (!wanted.present) continue;
 			await located(wanted, () => this.#found(record, nic, wanted));
 		}
-		if (record.state === 'incoming') this.#openAtFirstFrame(name);
+		if (record.state === 'incoming') this.#firstFrame.expect(name);
 		else await this.#open(name);
 	}
 
 	/** The slave of a domain whose QEMU runs: there as it was prepared, or lost with our memory. */
-	async #found(record: DomainRecord, nic: DeclaredNic, wanted: NicRequest): Promise<void> {
+	async #found(record: DomainRecord, nic: NicRecord, wanted: NicRequest): Promise<void> {
 		const { registry } = this.#controller;
 		const slave = registry.slave(nic.name);
 		if (!slave || slave.domain?.name !== record.name) {
@@ -229,7 +241,7 @@ export class Domains {
 					hint: `plug it in anew: virsh detach-device, then attach-device; or restart the domain ${record.name}`,
 				});
 			}
-			this.#checkMaster(wanted);
+			checkMaster(wanted, registry.master(wanted.master));
 			await this.attach(record, nic, { ...wanted, closed: record.state === 'incoming' });
 		} else if (wanted.alias !== undefined) {
 			registry.changeSlave(nic.name, { domain: { ...slave.domain, alias: wanted.alias } });
@@ -251,30 +263,6 @@ export class Domains {
 		this.#set({ ...rest, state: 'running' });
 	}
 
-	/**
-	 * libvirt calls `started` at a migration's destination long before the guest moves there, and nothing when it has
-	 * moved: until then its addresses are the other host's. QEMU's announcement, or whatever the guest sends first,
-	 * tells. The TAP refuses frames while it is down, but counts them, with no event for that.
-	 */
-	#openAtFirstFrame(name: string): void {
-		const before = new Map(this.#slaves(name).map(slave => [slave.ifname, framesOf(slave)]));
-		const look = (): void => {
-			const record = this.#controller.registry.domain(name);
-			this.#waiting.delete(name);
-			if (record?.state !== 'incoming') return;
-			const sent = this.#slaves(name).some(slave => framesOf(slave) !== (before.get(slave.ifname) ?? 0));
-			if (!sent) {
-				this.#waiting.set(name, setTimeout(look, lookMs));
-				return;
-			}
-			this.#controller.serial
-				.run(() => this.#open(name))
-				.catch((error: unknown) => this.#log.error({ domain: name, err: error }, 'domain was not opened'));
-		};
-		clearTimeout(this.#waiting.get(name));
-		this.#waiting.set(name, setTimeout(look, lookMs));
-	}
-
 	/** Its QEMU has ended, but the guest hasn't: nobody else gets its addresses meanwhile. */
 	async #keep(name: string, request: DomainRequest): Promise<void> {
 		const record = recordOf(name, request);
@@ -289,7 +277,7 @@ export class Domains {
 	/** One of its NICs becomes a slave; within `serial`. */
 	attach(
 		record: DomainRecord,
-		nic: DeclaredNic,
+		nic: NicRecord,
 		{ closed, mode, flag, alias }: Pick<NicRequest, 'mode' | 'flag' | 'alias'> & { closed: boolean },
 	): Promise<SlaveRecord> {
 		const request = { ...requestOf(record, nic, alias), ...(closed ? { closed: true as const } : {}) };
@@ -298,38 +286,8 @@ export class Domains {
 	}
 
 	/** Would it be possible? @throws IpvtapError. */
-	#plan(record: DomainRecord, nic: DeclaredNic): void {
+	#plan(record: DomainRecord, nic: NicRecord): void {
 		this.#controller.registry.planSlave({ ...requestOf(record, nic), master: nic.master });
-	}
-
-	/** Mode and flag are the master's: a domain may say them, but not change them for everybody else. */
-	#checkMaster({ at, master, mode, flag }: NicRequest): void {
-		const is = this.#controller.registry.master(master);
-		const wishes = { ...(mode === undefined ? {} : { mode }), ...(flag === undefined ? {} : { flag }) };
-		checkSupported(wishes, is);
-		for (const [key, wanted] of Object.entries({ mode, flag })) {
-			const has = is?.[key as 'mode' | 'flag'];
-			if (wanted === undefined || has === undefined || has === wanted) continue;
-			throw new IpvtapError(
-				'conflict',
-				`${at}/@${key}: found '${wanted}', allowed: '${has}', which ${master} has`,
-				{
-					hint: `change the domain, or the master for all of its slaves: ipvtap set ${master} --${key} ${wanted}`,
-				},
-			);
-		}
-	}
-
-	#checkMtu({ target, master, mtu }: NicRequest): void {
-		const most = this.#controller.estate.port(master)?.link.mtu;
-		if (mtu === undefined || most === undefined || mtu <= most) return;
-		throw new IpvtapError(
-			'usage',
-			`the <mtu> of ${target}: found '${mtu}', allowed: at most ${most}, as ${master} has`,
-			{
-				hint: `lower it, or raise the master's: ip link set ${master} mtu ${mtu}`,
-			},
-		);
 	}
 
 	#slaves(domain: string): SlaveRecord[] {
@@ -365,7 +323,7 @@ function recordOf(name: string, { uuid, state, nics }: DomainRequest): DomainRec
 	};
 }
 
-function requestOf(record: DomainRecord, nic: DeclaredNic, alias?: string): AttachRequest {
+function requestOf(record: DomainRecord, nic: NicRecord, alias?: string): AttachRequest {
 	const domain = { name: record.name, uuid: record.uuid, ...(alias === undefined ? {} : { alias }) };
 	// libvirtd opens the TAP itself, as root.
 	return { ...nic, owner: 0, ephemeral: true, domain };
@@ -377,28 +335,13 @@ function wasKept(before: DomainRecord | undefined): Pick<DomainRecord, 'before'>
 	return kept === undefined ? {} : { before: kept };
 }
 
-/** What went wrong, with the place in the domain's XML unless it is there already. */
-async function located(nic: NicRequest, task: () => Promise<void>): Promise<void> {
-	try {
-		await task();
-	} catch (thrown) {
-		const error = asIpvtapError(thrown);
-		if (error.message.startsWith('/')) throw error;
-		throw new IpvtapError(error.code, `${nic.at}: ${error.message}`, {
-			...(error.hint === undefined ? {} : { hint: error.hint }),
-			cause: thrown,
-		});
-	}
-}
-
-/** What the guest has sent or tried to send. */
-function framesOf({ ifname }: SlaveRecord): number {
-	const received = getLink(ifname)?.stats.rx;
-	return received ? received.packets + received.dropped : 0;
+/** As it was at last. */
+function withNic(record: DomainRecord, slave: SlaveRecord): DomainRecord {
+	const index = record.nics.findIndex(({ name }) => name === slave.name);
+	if (index < 0) return { ...record, nics: [...record.nics, { ...nicOf(slave), plugged: true }] };
+	const { plugged } = record.nics[index] as NicRecord;
+	return { ...record, nics: record.nics.with(index, { ...nicOf(slave), ...(plugged ? { plugged } : {}) }) };
 }
 
 /** Longer than libvirt takes from the end of a QEMU to its hook. */
 const unannouncedMs = 5000;
-
-/** Part of how long a migrated guest is off the network; the copying itself takes far longer. */
-const lookMs = 20;

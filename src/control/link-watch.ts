@@ -127,7 +127,7 @@ export class LinkWatch {
 		estate.forgetTap(name);
 		if (!slave.ephemeral)
 			this.#log.warn({ slave: name, ifname: slave.ifname }, 'TAP was deleted by somebody else');
-		await this.#controller.drop(slave);
+		await this.#drop(slave);
 	}
 
 	async #tapChanged(name: string, link: Link): Promise<void> {
@@ -149,10 +149,14 @@ export class LinkWatch {
 			this.forget(name);
 			this.#controller.pluggedIn.opened(name);
 		}
-		if (slave.ephemeral && !link.carrier) {
-			await this.#controller.drop(slave);
-			if (slave.domain) this.#controller.domains.lost(slave.domain.name);
-		} else await estate.setLive(slave, link.carrier);
+		if (slave.ephemeral && !link.carrier) await this.#drop(slave);
+		else await estate.setLive(slave, link.carrier);
+	}
+
+	/** It goes by itself; perhaps its domain went with it. */
+	async #drop(slave: SlaveRecord): Promise<void> {
+		await this.#controller.drop(slave);
+		if (slave.domain) this.#controller.domains.lost(slave.domain.name);
 	}
 
 	async #masterGone(name: string): Promise<void> {
@@ -218,7 +222,7 @@ export class LinkWatch {
 		const slave = registry.slave(name);
 		if (!slave || estate.tap(name)?.claimed) return;
 		this.#log.warn({ slave: name }, "nobody opened the TAP: its 'run' seems to have died");
-		await this.#controller.drop(slave);
+		await this.#drop(slave);
 	}
 
 	async #lookAtAll(): Promise<void> {

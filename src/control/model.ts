@@ -68,7 +68,7 @@ export interface Domain {
 	name: string;
 	uuid: string;
 	state: DomainState;
-	/** All that it declares; those that are plugged in are slaves of the same name. */
+	/** All that it declares or was given; those that it has at the moment are slaves of the same name. */
 	nics: { name: string; ifname: string; master: string; mac: string; addresses: string[] }[];
 }
 
@@ -144,7 +144,7 @@ export interface NicFeatures {
 export interface Listing {
 	masters: Master[];
 	slaves: Slave[];
-	/** libvirt domains whose metadata declares NICs; absent where there are none. */
+	/** libvirt domains that have NICs of ours, or declare some; absent where there are none. */
 	domains?: Domain[];
 }
 

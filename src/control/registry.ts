@@ -68,10 +68,11 @@ export interface DomainRecord {
 	state: DomainState;
 	/** What it was before it was started: that again, if the start fails. */
 	before?: 'saved' | 'migrated';
-	nics: DeclaredNic[];
+	nics: NicRecord[];
 }
 
-export interface DeclaredNic {
+/** A domain's NIC that is a slave, or will be one, or has been. */
+export interface NicRecord {
 	/** Of the slave that it is, or will be. */
 	name: string;
 	ifname: string;
@@ -82,6 +83,8 @@ export interface DeclaredNic {
 	allow?: Permission[];
 	queues: number;
 	limits?: Partial<Limits>;
+	/** It isn't declared: it is the domain's for as long as it is plugged in, or the domain is saved. */
+	plugged?: true;
 }
 
 export type MasterOptions = Partial<
@@ -240,11 +243,21 @@ export class Registry {
 		this.#domains.delete(name);
 	}
 
-	/** The NIC of a domain on its way or at work that has a TAP of this name, or waits for one. */
-	declared(ifname: string): { domain: DomainRecord; nic: DeclaredNic } | undefined {
+	/** It has another name from now on, its slaves' domain too. */
+	renameDomain(from: string, to: string): void {
+		const record = this.#domains.get(from);
+		if (!record) return;
+		this.#domains.delete(from);
+		this.#domains.set(to, { ...record, name: to });
+		for (const { name, domain } of this.slaves())
+			if (domain?.name === from) this.changeSlave(name, { domain: { ...domain, name: to } });
+	}
+
+	/** The declared NIC of a domain on its way or at work that has a TAP of this name, or waits for one. */
+	declared(ifname: string): { domain: DomainRecord; nic: NicRecord } | undefined {
 		for (const domain of this.#domains.values()) {
 			if (isReservation(domain)) continue;
-			const nic = domain.nics.find(one => one.ifname === ifname);
+			const nic = domain.nics.find(one => one.ifname === ifname && !one.plugged);
 			if (nic) return { domain, nic };
 		}
 		return undefined;
@@ -364,7 +377,7 @@ export class Registry {
 		});
 	}
 
-	#reservations(): { domain: DomainRecord; nic: DeclaredNic }[] {
+	#reservations(): { domain: DomainRecord; nic: NicRecord }[] {
 		return this.domains()
 			.filter(isReservation)
 			.flatMap(domain => domain.nics.map(nic => ({ domain, nic })));

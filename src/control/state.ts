@@ -227,17 +227,19 @@ const domain = z.strictObject({
 	state: z.enum(domainStates),
 	before: z.enum(['saved', 'migrated']).exactOptional(),
 	nics: z.array(
-		slave.pick({
-			name: true,
-			ifname: true,
-			master: true,
-			mac: true,
-			addresses: true,
-			learn: true,
-			allow: true,
-			queues: true,
-			limits: true,
-		}),
+		slave
+			.pick({
+				name: true,
+				ifname: true,
+				master: true,
+				mac: true,
+				addresses: true,
+				learn: true,
+				allow: true,
+				queues: true,
+				limits: true,
+			})
+			.extend({ plugged: z.literal(true).exactOptional() }),
 	),
 });
 

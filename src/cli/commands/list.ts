@@ -46,11 +46,10 @@ const slaveColumns = [
 ];
 
 /** Domains of which nothing is plugged in; what is kept for the saved ones can be given up by these names. */
-const domainColumns = [{ title: 'DOMAIN' }, { title: 'STATE' }, { title: 'DECLARES' }];
+const domainColumns = [{ title: 'DOMAIN' }, { title: 'STATE' }, { title: 'NICS' }];
 
 function domainRow({ name, state, nics }: Domain): string[] {
-	const declared = nics.map(nic => [nic.name, ...nic.addresses].join(' '));
-	return [name, state, declared.join(', ')];
+	return [name, state, nics.map(nic => [nic.name, ...nic.addresses].join(' ')).join(', ')];
 }
 
 /** With libvirt's domains in a column of their own, where there are any. */

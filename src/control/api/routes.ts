@@ -115,6 +115,7 @@ async function attach(
 	const owner = user === undefined ? actor.uid : await userId(String(user));
 	requireOwner(actor, owner, `give the slave '${name}' to somebody else`);
 	requireAllowed(actor, name, wanted.allow);
+	if (wanted.domain) requirePrivilege(actor, `plug anything into the domain '${wanted.domain.name}'`);
 	const request: AttachRequest = { ...wanted, name, owner };
 	const slave = await controller.attach(request, master =>
 		requirePrivilege(actor, `bring ${master} up as a master`),

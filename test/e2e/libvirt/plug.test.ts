@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
-import { assertClean } from './clean.js';
+import { assertClean, assertNothingLeft } from './clean.js';
 import { interfaceXml } from './domain-xml.js';
 import { LibvirtHost } from './libvirt-host.js';
 
@@ -25,6 +25,10 @@ async function booted(nics = [web1]): Promise<(script: string) => Promise<string
 const useEth1 = (address: string): string =>
 	`for _ in $(seq 200); do [ -e /sys/class/net/eth1 ] && break; usleep 20000; done
 	ip link set eth0 down; ip link set eth1 up; ip addr add ${address}/24 dev eth1`;
+
+/** For a guest that had none when it came up. */
+const onlyNic = `for _ in $(seq 200); do [ -e /sys/class/net/eth0 ] && break; usleep 20000; done
+	ip link set eth0 up; ip addr add 192.0.2.12/24 dev eth0`;
 
 test.serial('attach --domain plugs in and detach --domain unplugs, in one command each', async t => {
 	const inGuest = await booted();
@@ -168,3 +172,40 @@ test.serial(
 		await host.ipvtap('detach', 'web1');
 	},
 );
+
+test.serial('a NIC of a domain that declares nothing is remembered until its guest has ended', async t => {
+	const agent = await host.boot({ name: 'web', nics: [], metadata: '' });
+	const attach = ['attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web'];
+	await host.ipvtap(...attach);
+	await agent.run(onlyNic, 20_000);
+	await host.answers('192.0.2.12');
+	const saved = { slaves: [], domains: [{ name: 'web', state: 'saved' }] };
+	const back = async (...command: string[]) => {
+		await host.listen();
+		await host.virsh(...command);
+		await host.answers('192.0.2.12');
+		t.like(await host.slave('web2'), { domain: { name: 'web', state: 'running', alias: 'net0' } });
+	};
+	await host.virsh('managedsave', 'web');
+	t.like(await host.list(), saved);
+	t.is((await host.tryIpvtap('attach', 'thief', '--master', 'eth0', '--ip', '192.0.2.12')).rc, 4);
+	await back('start', 'web');
+	// Nobody hears what libvirt tells of the end. The domain's log says it, too.
+	await host.stopIpvtapd('SIGKILL');
+	await host.virsh('save', 'web', `${host.lan.folder}/web.save`);
+	await host.startIpvtapd();
+	t.like(await host.list(), saved);
+	await back('restore', `${host.lan.folder}/web.save`);
+	await host.stopLibvirt('SIGKILL');
+	await host.startLibvirt();
+	t.like(await host.slave('web2'), { domain: { state: 'running', alias: 'net0' } });
+	// What is given up is not there to come back to, and the start says so.
+	await host.virsh('managedsave', 'web');
+	await host.ipvtap('detach', 'web2');
+	await assertNothingLeft(t, host);
+	const refused = await host.tryVirsh('start', 'web');
+	t.regex(
+		refused.err,
+		/interface: there is no TAP ipvt-web2, .*nothing is known of it here\nhint: .*--mac 52:54:/,
+	);
+});

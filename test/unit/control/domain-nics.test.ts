@@ -1,6 +1,5 @@
 import test from 'ava';
-import { nicOf, pluggedNics } from '../../../src/control/domain-nics.js';
-import type { DomainRequest } from '../../../src/control/domains.js';
+import { checkKnown, type DomainRequest, nicOf, pluggedNics } from '../../../src/control/domain-nics.js';
 import type { SlaveRecord } from '../../../src/control/registry.js';
 
 const slave: SlaveRecord = {
@@ -19,7 +18,13 @@ test('what is in the XML and is known comes back as it was', t => {
 	const [nic, ...others] = pluggedNics(request({ ...device, alias: 'net1' }), [nicOf(slave)]);
 	t.deepEqual(others, []);
 	t.like(nic, { target: 'ipvt-web2', addresses: ['192.0.2.12'], alias: 'net1', present: true });
-	t.like(nic?.plugged, { name: 'web2', queues: 2, learn: false, limits: { rx: { rate: 1000, burst: 10 } } });
+	t.like(nic?.plugged, {
+		name: 'web2',
+		queues: 2,
+		learn: false,
+		limits: { rx: { rate: 1000, burst: 10 } },
+		plugged: true,
+	});
 	t.false('owner' in (nic?.plugged ?? {}) || 'domain' in (nic?.plugged ?? {}));
 });
 
@@ -33,4 +38,12 @@ test('others’ devices, those with another MAC, and what was unplugged are none
 	t.deepEqual(pluggedNics(request({ ...device, target: 'vnet7' }), known), []);
 	t.deepEqual(pluggedNics(request({ ...device, mac: '52:54:00:00:00:99' }), known), []);
 	t.deepEqual(pluggedNics(request(), known), []);
+});
+
+test('a TAP of ours that nobody knows and nobody will make is told; others’ are their own affair', t => {
+	const strange = { ...device, target: 'ipvt-nowhere' };
+	const error = t.throws(() => checkKnown(request({ ...device, target: 'tap7' }, strange)));
+	t.regex(error?.message ?? '', /^\/domain\/devices\/interface\[2\]: there is no TAP ipvt-nowhere/);
+	const known = pluggedNics(request(strange), [{ ...nicOf(slave), ifname: 'ipvt-nowhere' }]);
+	t.notThrows(() => checkKnown({ ...request(strange), nics: known }));
 });

@@ -11,7 +11,10 @@ import { hookScript } from '../../../../qemu/libvirt/hook-script.js';
 const xml = `<domain>\n  <a xmlns='https://ipvtap.dev/xmlns/libvirt/1'>\\n%s "$HOME" é</a>\n</domain>`;
 
 /** The script, and a socket where somebody may listen for it. */
-function place(t: ExecutionContext): { socket: string; run: (...args: string[]) => Promise<string> } {
+function place(
+	t: ExecutionContext,
+	said = xml,
+): { socket: string; run: (...args: string[]) => Promise<string> } {
 	const folder = mkdtempSync(join(tmpdir(), 'ipvtap-hook-'));
 	t.teardown(() => rmSync(folder, { recursive: true }));
 	const socket = join(folder, "it's.sock");
@@ -19,15 +22,15 @@ function place(t: ExecutionContext): { socket: string; run: (...args: string[]) 
 	writeFileSync(script, hookScript(socket), { mode: 0o755 });
 	const run = async (...args: string[]): Promise<string> => {
 		const child = spawn(script, args);
-		let said = '';
+		let heard = '';
 		child.stdout.on('data', (text: Buffer) => t.fail(`stdout is the domain's: ${text}`));
 		child.stderr.setEncoding('utf8').on('data', (text: string) => {
-			said += text;
+			heard += text;
 		});
 		// What it has no use for, it doesn't read.
-		child.stdin.on('error', () => undefined).end(xml);
+		child.stdin.on('error', () => undefined).end(said);
 		const [status] = (await once(child, 'close')) as [number];
-		return `${said.replaceAll(socket, 'SOCKET')}${status}`;
+		return `${heard.replaceAll(socket, 'SOCKET')}${status}`;
 	};
 	return { socket, run };
 }
@@ -67,6 +70,15 @@ test('what is refused is said, and stops what it may stop', async t => {
 		t.is(await run('web', operation, 'end', '-'), `${said(operation)}0`);
 	for (const operation of ['start', 'restore', 'attach'])
 		t.is(await run('web', operation, 'begin', '-'), '0');
+});
+
+test('a domain is ours by what it declares, or by a NIC called as ours are', async t => {
+	const nic = (target: string) => `<domain><interface type='ethernet'>${target}</interface></domain>`;
+	const operation = ['web', 'prepare', 'begin', '-'];
+	const ours = place(t, nic("<target dev='ipvt-web2' managed='no'/>"));
+	t.regex(await ours.run(...operation), /there is no such socket/);
+	const others = place(t, nic("<target dev='tap7' managed='no'/><alias name='ua-ipvt-x'/>"));
+	t.is(await others.run(...operation), '0');
 });
 
 test("somebody else's socket", async t => {
