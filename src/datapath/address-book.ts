@@ -40,6 +40,12 @@ export interface Quota {
 /** design: 4 IPv4 and 8 IPv6 addresses a slave, as many as a guest with privacy addresses needs. */
 export const QUOTA: Quota = { 4: 4, 6: 8 };
 
+/**
+ * Leases of one slave and family. A guest's names bound what honest servers give it (dhcp-identity.ts), but an answer of
+ * DHCPv6 may be as long as its sender likes, and whoever hears the question can give one.
+ */
+export const LEASES_MAX = 16;
+
 /** What `claim` returns when the slave owns the address now. */
 export const GRANTED = 0;
 /** And when it is to own the address, unless somebody else turns out to have it. */
@@ -111,13 +117,14 @@ export class AddressBook {
 
 	/**
 	 * A server has given an address to a slave, until `expires`.
-	 * @returns false if somebody has it by a better right; then nothing has changed.
+	 * @returns false if somebody has it by a better right, or the slave has too many; then nothing has changed.
 	 */
 	lease(edge: number, address: string, family: 4 | 6, expires: number): boolean {
 		const holder = this.#entries.get(address);
 		if (holder && (holder.edge !== edge ? holder.origin !== 'learned' : holder.origin === 'static'))
 			return false;
 		if (this.#gateways.has(address)) return false;
+		if (holder?.origin !== 'dhcp' && this.#leasesOf(edge, family) >= LEASES_MAX) return false;
 		this.#put({ address, family, edge, origin: 'dhcp', expires });
 		return true;
 	}
@@ -187,6 +194,14 @@ export class AddressBook {
 
 	holderOf(address: string): BookEntry | undefined {
 		return this.#entries.get(address);
+	}
+
+	#leasesOf(edge: number, family: 4 | 6): number {
+		let count = 0;
+		for (const entry of this.#entries.values()) {
+			if (entry.edge === edge && entry.family === family && entry.origin === 'dhcp') count++;
+		}
+		return count;
 	}
 
 	#put(entry: BookEntry): void {

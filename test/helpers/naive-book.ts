@@ -69,6 +69,10 @@ export class NaiveBook {
 		const right = holder && holder.edge !== edge ? ['static', 'dhcp', 'host'] : ['static'];
 		if (holder && right.includes(holder.origin)) return false;
 		if (this.gateways.includes(address)) return false;
+		const leases = this.entries.filter(
+			one => one.edge === edge && one.origin === 'dhcp' && one.address.length === address.length,
+		);
+		if (leases.length >= 16 && !leases.some(one => one.address === address)) return false;
 		this.take(address, edge, 'dhcp', expires);
 		return true;
 	}

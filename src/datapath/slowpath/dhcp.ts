@@ -14,7 +14,9 @@ import {
 	writeMac,
 } from '../../wire/ethernet.js';
 import { IPV4_DESTINATION, IPV6_DESTINATION, IPV6_HEADER, ipv4Payload } from '../../wire/ip.js';
-import { isIpv6Group } from '../forward/claim.js';
+import type { BookEntry } from '../address-book.js';
+import { addressText, keyOf } from '../address-key.js';
+import { canClaim4, isIpv6Group } from '../forward/claim.js';
 import { ipv6ToOwner, slaveReach, slaveToOwner, writeReceiver } from '../forward/owner.js';
 import type { Groups } from '../groups.js';
 import type { PortState } from '../port-state.js';
@@ -40,7 +42,7 @@ const DROP_DHCP_SPOOF = drop('dhcp-spoof');
 /** What DHCP does to the address book. */
 export interface Leases {
 	/** Whoever has the address, by any right. */
-	holderOf(address: string): { edge: number } | undefined;
+	holderOf(address: string): Pick<BookEntry, 'edge' | 'origin' | 'tentative'> | undefined;
 	/** @param expires milliseconds since 1970. */
 	lease(edge: number, address: string, expires: number): void;
 	/** It was given back, or taken away. */
@@ -142,19 +144,33 @@ export class Dhcp {
 		const verdict = this.#nat.reply(state, frame, at, served);
 		if (verdict < 0) return verdict;
 		const lease = leaseOf(frame, at);
-		if (lease) {
+		if (lease && this.#isFromLink(frame, at, edge, lease.address)) {
 			const expires = this.#options.now() + lease.seconds * 1000;
 			if (identity.address !== undefined && identity.address !== lease.address)
 				this.#leases.endLease(edge, identity.address);
 			identity.address = lease.address;
 			identity.until = Math.max(identity.until, expires);
 			// A guest that isn't trusted with choosing its addresses gets none from a server either.
-			if (state.learns[edge] === 1) this.#leases.lease(edge, lease.address, expires);
+			if (canClaim4(state, edge, keyOf(lease.address).words[0] as number))
+				this.#leases.lease(edge, lease.address, expires);
 		} else if (identity.address !== undefined && isNak(frame, at)) {
 			this.#leases.endLease(edge, identity.address);
 			delete identity.address;
 		}
 		return edge;
+	}
+
+	/**
+	 * Whether the answer that gives the guest an address is from a server on the LAN. From afar a packet reaches the guest
+	 * at an address that it has, so a guest could have an accomplice anywhere lease it whatever it likes; a server there
+	 * may renew what it was given, and no more.
+	 */
+	#isFromLink(frame: DataView, at: number, edge: number, address: string): boolean {
+		const destination = addressText(frame, at + ETHERNET_HEADER + IPV4_DESTINATION, 4);
+		if (destination === '255.255.255.255') return true;
+		const holder = this.#leases.holderOf(address);
+		const learned = holder?.edge === edge && holder.origin === 'learned' && holder.tentative !== true;
+		return destination === address && !learned;
 	}
 
 	/** A server's answer that is for no guest here. */
@@ -180,7 +196,7 @@ export class Dhcp {
 		const owner = state.ipv6.find6(frame, ip + IPV6_DESTINATION);
 		const verdict = ipv6ToOwner(state, frame, at, ingress);
 		if (to === DHCP6_SERVER_PORT || verdict !== owner || owner < EDGE_SLAVES) return verdict;
-		const refusal = this.#dhcp6.reply(frame, at, owner, state.learns[owner] === 1, now);
+		const refusal = this.#dhcp6.reply(state, frame, at, owner, now);
 		return refusal === PASS ? verdict : refusal;
 	}
 }

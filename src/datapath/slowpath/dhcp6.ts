@@ -4,7 +4,8 @@
  * is to keep guests apart, and to follow what they are given:
  *
  *   out   an identity association, named by DUID and IAID, is one guest's; nobody gives back another's address
- *   in    a Reply to a question that the guest has asked makes leases, and ends those with no time left
+ *   in    a Reply to a question that the guest has asked makes leases, and ends those with no time left. One that comes
+ *         to another than its link-local address may be from anywhere on earth, and only renews
  */
 
 import { UDP_HEADER, UDP_LENGTH } from '../../wire/dhcp.js';
@@ -17,8 +18,10 @@ import {
 	parseDhcp6,
 } from '../../wire/dhcp6.js';
 import { ETHERNET_HEADER } from '../../wire/ethernet.js';
-import { IPV6_HEADER, IPV6_PAYLOAD_LENGTH } from '../../wire/ip.js';
+import { IPV6_DESTINATION, IPV6_HEADER, IPV6_PAYLOAD_LENGTH, isLinkLocal6 } from '../../wire/ip.js';
 import { addressText } from '../address-key.js';
+import { canClaim6 } from '../forward/claim.js';
+import type { PortState } from '../port-state.js';
 import { drop } from '../verdict.js';
 import type { Leases } from './dhcp.js';
 import { Identities } from './identities.js';
@@ -62,7 +65,7 @@ export class Dhcp6 {
 	}
 
 	/** A server answers a guest. @returns PASS, or the verdict that drops its message. */
-	reply(frame: DataView, at: number, edge: number, learns: boolean, now: number): number {
+	reply(state: PortState, frame: DataView, at: number, edge: number, now: number): number {
 		const message = messageAt(frame, at);
 		const asked = message && this.#asked.get(edge)?.get(message.transaction);
 		if (asked === undefined || now - asked > TRANSACTION_MS) return PASS;
@@ -76,10 +79,13 @@ export class Dhcp6 {
 			const identity = this.#identities.claim(edge, `${message.duid}/${kind}/${id}`, now);
 			if (identity) identity.until = Math.max(identity.until, now + longest * 1000);
 		}
-		for (const { address, valid } of addresses) {
-			if (valid === 0) this.#leases.endLease(edge, address);
+		const fromLink = isLinkLocal6(frame, at + ETHERNET_HEADER + IPV6_DESTINATION);
+		for (const { address, at: offset, valid } of addresses) {
 			// A guest that isn't trusted with choosing its addresses gets none from a server either.
-			else if (learns) this.#leases.lease(edge, address, now + valid * 1000);
+			const may = state.learns[edge] === 1 && canClaim6(state, frame, offset, edge);
+			const given = fromLink || this.#leases.holderOf(address)?.origin === 'dhcp';
+			if (valid === 0) this.#leases.endLease(edge, address);
+			else if (may && given) this.#leases.lease(edge, address, now + valid * 1000);
 		}
 		return PASS;
 	}

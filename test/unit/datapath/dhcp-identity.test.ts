@@ -1,5 +1,6 @@
 /** Who may call itself what towards a DHCP server, who may give what back, and what servers' answers make of the book. */
 import test, { type ExecutionContext } from 'ava';
+import { LEASES_MAX } from '../../../src/datapath/address-book.js';
 import type { FlagName } from '../../../src/datapath/port-state.js';
 import {
 	ethernet,
@@ -176,6 +177,53 @@ test('DHCPv6: a guest that may not learn gets the answer and no address', t => {
 	const reply = answer6(vm1, 7, duid, [{ addresses: [['2001:db8:1::50', 600]] }]);
 	t.is(port.receive(0, reply).out.length, 1);
 	t.is(port.state.ownerOf('2001:db8:1::50'), 0);
+});
+
+test('a server from afar, where a guest may have an accomplice, renews leases and gives none', t => {
+	const port = portOf(t);
+	const here = '192.0.2.50';
+	lease(port, here);
+	const { expires: before } = lastAdded(port, here);
+	// As routers bring it: to an address that the guest has.
+	const fromAfar = (address: string, to: string) => {
+		port.receive(vm3.edge, ask4(vm3, REQUEST, { ciaddr: to, from: to, to: '203.0.113.9' }));
+		const options = { from: '203.0.113.9', to, seconds: 6000 };
+		t.is(port.receive(0, answer4(ACK, address, options)).final, `edge ${vm3.edge}`);
+	};
+	for (const address of ['192.0.2.60', '9.9.9.9', '198.51.100.7']) {
+		fromAfar(address, here);
+		t.is(port.state.ownerOf(address), 0, address);
+	}
+	fromAfar(here, here);
+	t.deepEqual(lastAdded(port, here).expires, port.now + 6_000_000);
+	t.true((before as number) < port.now + 6_000_000);
+
+	// What it has merely learned stays so, and may be lost to who was there before.
+	port.command({ kind: 'restore', edge: vm3.edge, address: vm3.ipv4 });
+	fromAfar(vm3.ipv4, vm3.ipv4);
+	t.is(lastAdded(port, vm3.ipv4).origin, 'learned');
+
+	port.receive(vm4.edge, ask6(vm4, REQUEST, duid, [{}]));
+	const addresses = [['2001:db8:53::53', 6000] as const];
+	const from = '2001:db8:ffff::9';
+	const answer = answer6(vm4, 7, duid, [{ addresses }], { from, to: vm4.ipv6 });
+	port.command({ kind: 'restore', edge: vm4.edge, address: vm4.ipv6 });
+	t.is(port.receive(0, answer).final, `edge ${vm4.edge}`);
+	t.is(port.state.ownerOf('2001:db8:53::53'), 0);
+});
+
+test('what no machine can have is not leased, nor more than somebody can need', t => {
+	const port = portOf(t);
+	for (const address of ['127.0.0.1', '255.255.255.255', '224.0.0.251']) {
+		port.receive(vm3.edge, ask4(vm3, REQUEST));
+		port.receive(0, answer4(ACK, address, { to: '255.255.255.255' }));
+		t.is(port.state.ownerOf(address), 0, address);
+	}
+	port.receive(vm4.edge, ask6(vm4, REQUEST, duid, [{}]));
+	const addresses = Array.from({ length: 40 }, (_, index) => [`2001:db8:1::${index + 1}:50`, 600] as const);
+	port.receive(0, answer6(vm4, 7, duid, [{ addresses: [['ff02::fb', 600], ['::1', 600], ...addresses] }]));
+	t.is(port.state.ownerOf('ff02::fb'), 0);
+	t.is(addresses.filter(([address]) => port.state.ownerOf(address) === vm4.edge).length, LEASES_MAX);
 });
 
 test('DHCPv6: nobody speaks for another’s association, or gives another’s address back', t => {

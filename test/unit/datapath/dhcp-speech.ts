@@ -37,14 +37,20 @@ export function ask4(client: Client, type: number, options: Options4 = {}): Uint
 export function answer4(
 	type: number,
 	address: string,
-	{ xid = 1, seconds = 600, source = gateway.mac, from = gateway.ipv4, chaddr = MASTER } = {},
+	{
+		xid = 1,
+		seconds = 600,
+		source = gateway.mac,
+		from = gateway.ipv4,
+		chaddr = MASTER,
+		to = address === '0.0.0.0' ? '255.255.255.255' : address,
+	} = {},
 ): Uint8Array {
 	const time = [51, 4, ...u16(seconds >>> 16), ...u16(seconds & 0xffff)];
 	const body = bootp(2, xid, chaddr, { yiaddr: address }, [53, 1, type, ...(seconds > 0 ? time : [])]);
-	const nak = address === '0.0.0.0';
 	return ethernet(
-		{ source, destination: nak ? BROADCAST : chaddr },
-		ipv4({ source: from, destination: nak ? '255.255.255.255' : address }, udp(67, 68, body)),
+		{ source, destination: to === '255.255.255.255' ? BROADCAST : chaddr },
+		ipv4({ source: from, destination: to }, udp(67, 68, body)),
 	);
 }
 
@@ -75,13 +81,16 @@ export function answer6(
 	type: number,
 	duid: string,
 	associations: readonly Association[],
-	{ xid = 1, source = gateway.mac, from = gateway.linkLocal, destination = MASTER } = {},
+	{
+		xid = 1,
+		source = gateway.mac,
+		from = gateway.linkLocal,
+		to = client.linkLocal,
+		destination = MASTER,
+	} = {},
 ): Uint8Array {
 	const body = bytesOf([type, 0, 0, xid], option(1, octetsOf(duid)), ...associations.map(association));
-	return ethernet(
-		{ source, destination },
-		ipv6({ source: from, destination: client.linkLocal }, udp(547, 546, body)),
-	);
+	return ethernet({ source, destination }, ipv6({ source: from, destination: to }, udp(547, 546, body)));
 }
 
 function association({ iaid = 1, addresses = [], kind = 3 }: Association): Uint8Array {
