@@ -89,7 +89,16 @@ export function readEdge(blocks: readonly Counters[], edge: number): EdgeCounter
 	};
 }
 
-/** Forgets an edge, so that the next slave with this number starts at zero. */
+/**
+ * Forgets an edge, so that the next slave with this number starts at zero. What counts the frames on their way stays:
+ * some of the slave before may still be, and only the differences matter.
+ */
 export function clearEdge(blocks: readonly Counters[], edge: number): void {
-	for (const block of blocks) block.fill(0, edge * STRIDE, (edge + 1) * STRIDE);
+	for (const block of blocks) {
+		for (let field = 0; field < STRIDE; field++) {
+			if (!onTheWay.has(field)) block[edge * STRIDE + field] = 0;
+		}
+	}
 }
+
+const onTheWay = new Set([BACKLOGGED, UNBACKLOGGED, BACKLOGGED_BYTES, UNBACKLOGGED_BYTES, WAITING]);

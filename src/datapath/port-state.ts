@@ -114,6 +114,9 @@ export class PortState {
 		this.slaves[index] = this.slaves[--this.slaveCount] as number;
 		this.learns[edge] = 0;
 		this.present[edge] = 0;
+		// What it has sent may still be on its way through the backlog, and is nobody's now.
+		this.macHigh[edge] = 0;
+		this.macLow[edge] = 0;
 		this.limits.set(edge, {});
 		this.allows[edge] = 0;
 		if (this.multicastSlave === edge) this.multicastSlave = 0;

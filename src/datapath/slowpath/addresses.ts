@@ -24,6 +24,11 @@ export type Manner = 'use' | 'detect' | 'have';
 export const DEFAULT_AGE_MS = 300_000;
 /** How long an address that another machine was seen to use can't be claimed. */
 const FOREIGN_MS = 60_000;
+/**
+ * Who has been said to be gone is believed to be for so long, whatever still comes from him: that was queued before, or
+ * control says soon that somebody else is there.
+ */
+const GONE_MS = 500;
 /** One duplicate is reported no more often than this. */
 const REPORT_MS = 10_000;
 
@@ -51,6 +56,8 @@ export class Addresses {
 	readonly #announcer: Announcer;
 	readonly #ageing: Ageing;
 	readonly #options: AddressesOptions;
+	/** Until when nothing is believed of slaves whose guest has gone. */
+	readonly #goneUntil = new Map<number, number>();
 	/** When each duplicate was last reported. */
 	readonly #reported = new Map<string, number>();
 	/** When something is due; what changes anything sets it to 0. */
@@ -79,6 +86,7 @@ export class Addresses {
 	 */
 	claim(edge: number, address: string, manner: Manner, budget?: TokenBuckets): number {
 		const isNew = this.#book.holderOf(address) === undefined;
+		if (isNew && this.#isGone(edge)) return DROP_TENTATIVE;
 		const tentative = manner !== 'have';
 		const answer = this.#book.claim(edge, address, familyOf(address), tentative, budget);
 		if (answer < 0 || !isNew) return answer;
@@ -112,11 +120,13 @@ export class Addresses {
 
 	releaseAll(edge: number): void {
 		this.#announcer.setLive(edge, false);
+		this.#goneUntil.delete(edge);
 		this.#book.releaseAll(edge);
 	}
 
 	/** A server has given the slave an address. @param expires milliseconds since 1970. */
 	lease(edge: number, address: string, expires: number): void {
+		if (this.#isGone(edge)) return;
 		const isNew = this.#book.holderOf(address)?.edge !== edge;
 		const leased = this.#book.lease(edge, address, familyOf(address), expires);
 		if (leased && isNew) this.#announcer.taken(address, edge, this.#now());
@@ -152,6 +162,8 @@ export class Addresses {
 	setLive(edge: number, live: boolean): void {
 		if (this.#announcer.isLive(edge) === live) return;
 		this.#announcer.setLive(edge, live);
+		if (live) this.#goneUntil.delete(edge);
+		else this.#goneUntil.set(edge, this.#now() + GONE_MS);
 		for (const entry of [...this.#book.entries()]) {
 			if (entry.edge !== edge) continue;
 			if (live) this.#announcer.taken(entry.address, edge, this.#now());
@@ -206,6 +218,11 @@ export class Addresses {
 			this.#due = Math.min(...ends.map(end => end ?? Number.POSITIVE_INFINITY));
 		}
 		return this.#due - now;
+	}
+
+	#isGone(edge: number): boolean {
+		const until = this.#goneUntil.get(edge);
+		return until !== undefined && this.#now() < until;
 	}
 
 	#changed(entry: BookEntry, change: BookChange): void {

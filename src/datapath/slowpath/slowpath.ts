@@ -267,7 +267,7 @@ export class SlowPath {
 	#advertiseTo(frame: DataView, at: number, ingress: number): number {
 		if (ingress === EDGE_WIRE) this.#hearRouter(frame, at);
 		const verdict = ipv6ToOwner(this.#state, frame, at, ingress);
-		if (verdict >= EDGE_SLAVES && this.#state.learns[verdict] !== 1) clearAutonomous(frame, at);
+		if (verdict >= EDGE_SLAVES && !this.#isInvited(verdict)) clearAutonomous(frame, at);
 		return verdict;
 	}
 
@@ -342,15 +342,10 @@ export class SlowPath {
 		if (!isGroupDestination(frame, at)) writeGroupMac(frame, at);
 		const report = ingress >= EDGE_SLAVES && this.#keeper.hear(frame, at, ingress);
 		const count = fanout(this.#state, this.#keeper.groups, report, frame, at, ingress, this.#receivers);
-		if (!isRouterAdvertisement(frame, at)) {
-			this.#copyTo(region, count, at, length);
-		} else {
+		if (isRouterAdvertisement(frame, at)) {
 			if (ingress === EDGE_WIRE) this.#hearRouter(frame, at);
-			this.#copyTo(region, count, at, length, 1);
-			this.#sink.flush();
-			clearAutonomous(frame, at);
-			this.#copyTo(region, count, at, length, 0);
-		}
+			this.#advertiseToAll(region, count, at, length);
+		} else this.#copyTo(region, count, at, length);
 		if (!leavesForWire(ingress)) return count > 0;
 		this.#sink.flush();
 		rewriteForWire(this.#state, frame, at);
@@ -358,14 +353,31 @@ export class SlowPath {
 		return true;
 	}
 
-	/** @param learns only to those slaves that may learn (1) or may not (0). */
-	#copyTo(region: Region, count: number, at: number, length: number, learns?: number): void {
+	/** Afterwards it is as it was, for the wire. */
+	#advertiseToAll(region: Region, count: number, at: number, length: number): void {
+		this.#copyTo(region, count, at, length, true);
+		this.#sink.flush();
+		const { buffer, byteOffset } = region.frame;
+		const bytes = new Uint8Array(buffer, byteOffset + at, length);
+		const said = bytes.slice();
+		clearAutonomous(region.frame, at);
+		this.#copyTo(region, count, at, length, false);
+		this.#sink.flush();
+		bytes.set(said);
+	}
+
+	/** @param invited only to those who may choose addresses as a router tells them, or to the others. */
+	#copyTo(region: Region, count: number, at: number, length: number, invited?: boolean): void {
 		for (let index = 0; index < count; index++) {
 			const edge = this.#receivers[index] as number;
-			if (learns !== undefined && this.#state.learns[edge] !== learns) continue;
+			if (invited !== undefined && this.#isInvited(edge) !== invited) continue;
 			if (this.#sink.full) this.#sink.flush();
 			this.#sink.add(region, at, length, edge, COPY);
 		}
+	}
+
+	#isInvited(edge: number): boolean {
+		return edge < EDGE_SLAVES || this.#state.learns[edge] === 1;
 	}
 
 	#addressChanged({ address, edge, origin, expires }: BookEntry, change: BookChange): void {

@@ -16,6 +16,7 @@ import {
 import { readable } from '../../helpers/describe.js';
 import { type Output, PurePort, type Topology } from '../../helpers/pure-port.js';
 import { gateway, host, laptop, MASTER, standardTopology, vm1, vm3, vm4 } from '../../helpers/world.js';
+import { answer4, ask4, ask6 } from './dhcp-speech.js';
 
 const natted = { source: MASTER };
 const nobody = { ...host, ipv4: '0.0.0.0' };
@@ -190,6 +191,37 @@ test('a slave that goes takes along what it had to say', t => {
 	port.command({ kind: 'change', change: { kind: 'slave-removed', edge: vm3.edge, ifindex: 0 } });
 	t.deepEqual([waiting(port), drops(port).tentative], [0, 1]);
 	t.deepEqual(port.settle(), []);
+});
+
+test('what a slave had sent before it went is nobody’s when its turn comes, and takes nothing', t => {
+	const port = standard(t);
+	port.command({ kind: 'change', change: { kind: 'slave-removed', edge: vm3.edge, ifindex: 0 } });
+	const speech = [
+		packet4(vm3, gateway),
+		packet6({ ...vm3, ipv6: vm3.linkLocal }, gateway),
+		detectDuplicate(vm3, vm3.linkLocal),
+		arpProbe(vm3, vm3.ipv4),
+		ask4(vm3, 1),
+		ask6(vm3, 1, '0003', [{}]),
+	];
+	for (const frame of speech) t.deepEqual(port.receive(vm3.edge, frame).out, []);
+	t.deepEqual(port.settle(), []);
+	for (const address of [vm3.ipv4, vm3.linkLocal]) t.is(port.state.ownerOf(address), 0, address);
+});
+
+test('what a guest had said before it was killed gives it nothing; who comes after it is believed', t => {
+	const port = standard(t);
+	port.receive(vm3.edge, ask4(vm3, 3));
+	port.command({ kind: 'live', edge: vm3.edge, live: false });
+	for (const frame of [packet4(vm3, gateway), arpProbe(vm3, vm3.ipv4), detectDuplicate(vm3, vm3.linkLocal)])
+		t.is(port.receive(vm3.edge, frame).final, 'drop: tentative');
+	port.receive(0, answer4(5, '192.0.2.50'));
+	t.deepEqual(port.settle(), []);
+	for (const address of [vm3.ipv4, vm3.linkLocal, '192.0.2.50']) t.is(port.state.ownerOf(address), 0);
+	port.command({ kind: 'live', edge: vm3.edge, live: true });
+	port.receive(vm3.edge, packet4(vm3, gateway));
+	port.settle();
+	t.is(port.state.ownerOf(vm3.ipv4), vm3.edge);
 });
 
 test('the link returns while a claim is open: the question is put again', t => {

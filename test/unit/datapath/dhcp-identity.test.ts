@@ -3,8 +3,10 @@ import test, { type ExecutionContext } from 'ava';
 import { LEASES_MAX } from '../../../src/datapath/address-book.js';
 import type { FlagName } from '../../../src/datapath/port-state.js';
 import {
+	bytesOf,
 	ethernet,
 	ipv6,
+	octets,
 	redirect,
 	routerAdvertisement,
 	sourceLinkLayer,
@@ -352,6 +354,23 @@ test('a guest that may be a router advertises itself to everybody, and redirects
 	const lying = say(routerAdvertisement([sourceLinkLayer(vm2.mac)]));
 	t.is(port.receive(vm1.edge, lying).final, 'drop: nd-spoof');
 	t.is(portOf(t).receive(vm1.edge, advertisement).final, 'drop: router-guard');
+});
+
+test('of what a guest’s router says, only guests that may not choose addresses hear no invitation', t => {
+	const port = portOf(t, ['router']);
+	const from = { source: vm1.linkLocal, destination: 'ff02::1', hopLimit: 255 };
+	const prefix = bytesOf([64, 0xc0], new Uint8Array(12), octets('2001:db8:2::'));
+	const advertisement = routerAdvertisement([{ type: 3, data: prefix }]);
+	const { out } = port.receive(
+		vm1.edge,
+		ethernet({ source: vm1.mac, destination: '33:33:00:00:00:01' }, ipv6(from, advertisement)),
+	);
+	const flags = out.map(({ edge, frame }) => [edge, frame[14 + 40 + 16 + 3]]);
+	t.deepEqual(Object.fromEntries(flags), { 0: 0xc0, 1: 0xc0, 3: 0x80, 4: 0xc0, 5: 0xc0 });
+	t.deepEqual(
+		out[0]?.frame,
+		ethernet({ source: MASTER, destination: '33:33:00:00:00:01' }, ipv6(from, advertisement)),
+	);
 });
 
 /** From the master, inside and out. */

@@ -1,5 +1,15 @@
 import test from 'ava';
-import { clearEdge, DROPS, FORWARDED, IN_PACKETS, readEdge, STRIDE } from '../../../src/datapath/counters.js';
+import {
+	BACKLOGGED,
+	clearEdge,
+	DROPS,
+	FORWARDED,
+	IN_PACKETS,
+	readEdge,
+	STRIDE,
+	UNBACKLOGGED,
+	WAITING,
+} from '../../../src/datapath/counters.js';
 import { PortState } from '../../../src/datapath/port-state.js';
 import { drop } from '../../../src/datapath/verdict.js';
 import { host, MASTER, slaves, standardPort, vm1, vm2, vm3 } from '../../helpers/world.js';
@@ -55,4 +65,16 @@ test('counters of one edge are the sum over all threads, and can be forgotten', 
 	clearEdge(blocks, 2);
 	t.is(readEdge(blocks, 2).in.packets, 0);
 	t.is(readEdge(blocks, 3).in.packets, 200);
+});
+
+test('frames that are on their way when a slave’s number is given to another are counted to the end', t => {
+	const [own, slow] = [new Float64Array(STRIDE * 3), new Float64Array(STRIDE * 3)];
+	own[2 * STRIDE + BACKLOGGED] = 5;
+	slow[2 * STRIDE + UNBACKLOGGED] = 2;
+	slow[2 * STRIDE + WAITING] = 1;
+	clearEdge([own, slow], 2);
+	t.is(readEdge([own, slow], 2).queued, 4);
+	slow[2 * STRIDE + UNBACKLOGGED] = 5;
+	slow[2 * STRIDE + WAITING] = 0;
+	t.is(readEdge([own, slow], 2).queued, 0);
 });
