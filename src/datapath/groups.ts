@@ -101,11 +101,16 @@ export class Groups {
 		return this.#slaves.get(edge)?.filter !== undefined;
 	}
 
-	/** The slave has sent a report of this family; `join` and `leave` say what was in it. */
+	/**
+	 * The slave has sent a report of this family, and `join` and `leave` have said what was in it: now that counts. A
+	 * report may have a thousand records, each of which would make the table anew.
+	 */
 	heard(edge: number, family: Family): void {
 		const slave = this.#slaves.get(edge);
-		if (!slave || slave[family].known) return;
-		slave[family].known = true;
+		if (!slave) return;
+		const side = slave[family];
+		if (side.known && !side.stale) return;
+		side.known = true;
 		this.#renewFamily(slave, family);
 	}
 
@@ -124,14 +129,14 @@ export class Groups {
 			side.overflowUntil = now + MEMBERSHIP_MS;
 		} else {
 			const low = lowOf(family, frame, at);
-			side.groups.set(key, { name: addressText(frame, at, family), low, expires: now + MEMBERSHIP_MS });
+			side.groups.set(key, { low, expires: now + MEMBERSHIP_MS });
 		}
-		this.#renewFamily(this.#slaves.get(edge) as Slave, family);
+		side.stale = true;
 	}
 
 	leave(edge: number, family: Family, frame: DataView, at: number): void {
-		const slave = this.#slaves.get(edge);
-		if (slave?.[family].groups.delete(keyAt(family, frame, at))) this.#renewFamily(slave, family);
+		const side = this.#slaves.get(edge)?.[family];
+		if (side?.groups.delete(keyAt(family, frame, at))) side.stale = true;
 	}
 
 	/** Forgets what has aged. @returns when something will next, or undefined. */
@@ -162,7 +167,8 @@ export class Groups {
 
 	wanted(edge: number, family: Family): Wanted {
 		const slave = this.#slaves.get(edge);
-		return slave ? wantedBy(slave, family) : 'all';
+		const lows = slave ? lowsOf(slave, family) : 'all';
+		return lows === 'all' ? 'all' : { names: namesOf(slave as Slave, family), lows };
 	}
 
 	/** How many joins went beyond the quota. */
@@ -180,12 +186,13 @@ export class Groups {
 	/** Makes the table say what follows from all that is known of the slave. */
 	#renewFamily(slave: Slave, family: Family): void {
 		const { edge } = slave;
-		const wanted = wantedBy(slave, family);
-		const lows = new Set(wanted === 'all' ? [] : wanted.lows);
+		const wanted = lowsOf(slave, family);
+		const lows = new Set(wanted === 'all' ? [] : wanted);
 		const side = slave[family];
 		for (const low of side.lows) if (!lows.has(low)) this.#remove(family, low, edge);
 		for (const low of lows) if (!side.lows.has(low)) this.#add(family, low, edge);
 		side.lows = lows;
+		side.stale = false;
 		this.#all(family)[edge] = wanted === 'all' ? 1 : 0;
 		this.changed.add(edge);
 	}
@@ -234,10 +241,13 @@ interface Side {
 	refused: number;
 	/** What of it is in the table. */
 	lows: Set<number>;
+	/** Whether the table doesn't say yet what was joined and left. */
+	stale: boolean;
 }
 
 interface Member {
-	name: string;
+	/** As another port knows it; otherwise its key tells. */
+	name?: string;
 	low: number;
 	expires: number;
 }
@@ -245,21 +255,30 @@ interface Member {
 const families = [4, 6] as const;
 
 function unknown(): Side {
-	return { known: false, groups: new Map(), overflowUntil: 0, refused: 0, lows: new Set() };
+	return { known: false, groups: new Map(), overflowUntil: 0, refused: 0, lows: new Set(), stale: false };
 }
 
-function wantedBy(slave: Slave, family: Family): Wanted {
+/** The groups that a slave wants, by the last four bytes of their MACs. */
+function lowsOf(slave: Slave, family: Family): 'all' | number[] {
 	const { filter, settledAt, settled } = slave;
-	if (filter) return filter.all ? 'all' : filterOf(filter.macs, family);
+	if (filter) return filter.all ? 'all' : macsOf(filter, family).map(lowOfMac);
 	const { known, groups, overflowUntil } = slave[family];
 	if (!known || overflowUntil !== 0 || (settledAt !== 0 && !settled)) return 'all';
-	const members = [...groups.values()];
-	return { names: members.map(({ name }) => name), lows: members.map(({ low }) => low) };
+	return Array.from(groups.values(), ({ low }) => low);
 }
 
-function filterOf(macs: readonly string[], family: Family): Exclude<Wanted, 'all'> {
-	const names = macs.filter(mac => mac.startsWith(family === 4 ? '01:00:5e:' : '33:33:'));
-	return { names, lows: names.map(mac => Number.parseInt(mac.replaceAll(':', '').slice(4), 16) | 0) };
+/** Their names, in the same order. */
+function namesOf({ filter, ...sides }: Slave, family: Family): string[] {
+	if (filter) return macsOf(filter, family);
+	return Array.from(sides[family].groups, ([key, { name }]) => name ?? textOf(key));
+}
+
+function macsOf({ macs }: RxFilter, family: Family): string[] {
+	return macs.filter(mac => mac.startsWith(family === 4 ? '01:00:5e:' : '33:33:'));
+}
+
+function lowOfMac(mac: string): number {
+	return Number.parseInt(mac.replaceAll(':', '').slice(4), 16) | 0;
 }
 
 /** @returns whether anything has ended by now. */
@@ -286,6 +305,13 @@ function keyAt(family: Family, frame: DataView, at: number): number | string {
 	const first = frame.getInt32(at);
 	if (family === 4) return first;
 	return `${first},${frame.getInt32(at + 4)},${frame.getInt32(at + 8)},${frame.getInt32(at + 12)}`;
+}
+
+function textOf(key: number | string): string {
+	const words = typeof key === 'number' ? [key] : key.split(',').map(Number);
+	const bytes = new DataView(new ArrayBuffer(words.length * 4));
+	for (const [index, word] of words.entries()) bytes.setInt32(index * 4, word);
+	return addressText(bytes, 0, words.length === 1 ? 4 : 6);
 }
 
 function lowOf(family: Family, frame: DataView, at: number): number {

@@ -185,10 +185,11 @@ function macOf(group: string): string {
 test('beyond the quota a slave gets all, for as long as a membership lasts', t => {
 	const tested = new Groups();
 	tested.open(2);
-	const join = (number: number, now: number) =>
+	const join = (number: number, now: number) => {
 		tested.join(2, 4, new DataView(Uint8Array.of(239, 1, number >> 8, number & 255).buffer), 0, now);
+		tested.heard(2, 4);
+	};
 	for (let number = 0; number < GROUPS_MAX; number++) join(number, 1);
-	tested.heard(2, 4);
 	t.is(tested.all4[2], 0);
 	t.is(tested.refused(2), 0);
 	join(0, 2);
@@ -202,4 +203,19 @@ test('beyond the quota a slave gets all, for as long as a membership lasts', t =
 	tested.expire(1000 + MEMBERSHIP_MS);
 	t.is(tested.all4[2], 1, 'all have aged: nothing is known');
 	t.is(tested.wanted(2, 4), 'all');
+});
+
+test('a report counts as a whole, when all of its records have been read: a thousand cost one look at the table', t => {
+	const tested = new Groups();
+	tested.open(2);
+	tested.heard(2, 4);
+	const mdns = new DataView(Uint8Array.of(224, 0, 0, 251).buffer);
+	const low = 0x5e0000fb;
+	tested.join(2, 4, mdns, 0, 1);
+	t.is(tested.members(HIGH_4, low), undefined);
+	tested.leave(2, 4, mdns, 0);
+	tested.join(2, 4, mdns, 0, 1);
+	tested.heard(2, 4);
+	t.true(tested.members(HIGH_4, low)?.has(2));
+	t.deepEqual(tested.wanted(2, 4), { names: ['224.0.0.251'], lows: [low] });
 });
