@@ -6,7 +6,8 @@
  *                    those that routers advertise. Link-local addresses are always on it. While nothing is known
  *                    of a family, everything of it is claimable
  *   gateway-address  a router that advertises itself (the host's own gateways are the address book's business)
- *   ip-spoof         made of another slave's MAC, or the master's: that machine will want it (RFC 4291, 2.5.1)
+ *   ip-spoof         made of another slave's MAC, or the master's: that machine will want it (RFC 4291, 2.5.1); or all
+ *                    machines' of an IPv4 subnet, its last address or its first: the host must hear what is sent there
  *
  * Pure: no clock, no I/O.
  */
@@ -103,7 +104,9 @@ export class Claimable {
 		const known = [...this.#routed, ...this.#advertised].filter(
 			prefix => prefix.bytes.length === bytes && prefix.until > now,
 		);
-		return known.length === 0 || holds(known, frame, at, bytes, now) ? GRANTED : DROP_OFF_LINK;
+		if (known.length === 0) return GRANTED;
+		if (!holds(known, frame, at, bytes, now)) return DROP_OFF_LINK;
+		return family === 4 && isEverybodys(known, frame, at, now) ? DROP_IP_SPOOF : GRANTED;
 	}
 }
 
@@ -161,6 +164,18 @@ function holds(
 		const rest = prefix.length & 7;
 		return rest === 0 || (frame.getUint8(at + whole) ^ (prefix.bytes[whole] as number)) >> (8 - rest) === 0;
 	});
+}
+
+/**
+ * Whether the smallest of the subnets that hold the address has it as its broadcast address, of old or of today (RFC 1122,
+ * 3.2.1.3); where there are but two addresses, each is a machine's (RFC 3021).
+ */
+function isEverybodys(subnets: readonly Prefix[], frame: DataView, at: number, now: number): boolean {
+	const holding = subnets.filter(subnet => holds([subnet], frame, at, 4, now));
+	const length = Math.max(...holding.map(subnet => subnet.length));
+	const ones = length > 30 ? 0 : 0xffffffff >>> length;
+	const host = (frame.getUint32(at) & ones) >>> 0;
+	return ones !== 0 && (host === 0 || host === ones);
 }
 
 /** Whether the interface identifier is made of another's MAC: its halves around ff:fe, its seventh bit inverted. */

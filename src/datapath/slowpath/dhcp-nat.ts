@@ -103,7 +103,8 @@ export class DhcpNat {
 			to.setUint16(bootp + moved + DHCP_FLAGS, DHCP_FLAG_BROADCAST);
 		} else {
 			writeMac(to, bootp + moved + DHCP_CHADDR, state.masterHigh, state.masterLow);
-			if (identified) return length + identify(to, this.at, terminator + moved, end + moved, high, low);
+			if (identified)
+				return Math.max(length, identify(to, this.at, terminator + moved, end + moved, high, low));
 		}
 		finish(to, this.at);
 		return length;
@@ -177,7 +178,7 @@ export class DhcpNat {
 	}
 }
 
-/** Puts a client identifier in the place of OPTION_END, and that behind it. @returns by how much the frame grew. */
+/** Puts a client identifier in the place of OPTION_END, and that behind it. @returns bytes of the frame that this needs. */
 function identify(
 	frame: DataView,
 	at: number,
@@ -194,10 +195,11 @@ function identify(
 	const grown = Math.max(0, terminator + CLIENT_ID + 1 - end);
 	const ip = at + ETHERNET_HEADER;
 	const udp = ipv4Payload(frame, at + ETHERNET_HEADER);
-	frame.setUint16(ip + IPV4_TOTAL_LENGTH, frame.getUint16(ip + IPV4_TOTAL_LENGTH) + grown);
+	const total = frame.getUint16(ip + IPV4_TOTAL_LENGTH);
+	frame.setUint16(ip + IPV4_TOTAL_LENGTH, Math.max(total, end + grown - ip));
 	frame.setUint16(udp + UDP_LENGTH, frame.getUint16(udp + UDP_LENGTH) + grown);
 	finish(frame, at);
-	return grown;
+	return end + grown - at;
 }
 
 function padClientId(frame: DataView, bootp: number, end: number): void {

@@ -20,7 +20,7 @@ import { canClaim4, isIpv6Group } from '../forward/claim.js';
 import { ipv6ToOwner, slaveReach, slaveToOwner, writeReceiver } from '../forward/owner.js';
 import type { Groups } from '../groups.js';
 import type { PortState } from '../port-state.js';
-import { COPY, type Region } from '../transmit.js';
+import { COPY } from '../transmit.js';
 import {
 	drop,
 	EDGE_HOST,
@@ -35,6 +35,7 @@ import { isNak, leaseOf, releasedAddress } from './dhcp-lease.js';
 import { DhcpNat } from './dhcp-nat.js';
 import { Dhcp6, PASS } from './dhcp6.js';
 import { fanout } from './fanout.js';
+import type { FrameSink } from './slowpath.js';
 
 const DROP_UNKNOWN_DESTINATION = drop('unknown-destination');
 const DROP_DHCP_SPOOF = drop('dhcp-spoof');
@@ -51,7 +52,7 @@ export interface Leases {
 
 export interface DhcpOptions {
 	state: PortState;
-	sink: { add(region: Region, at: number, length: number, edge: number, ingress: number): void };
+	sink: FrameSink;
 	now: () => number;
 	leases: Leases;
 	/** Who hears what. */
@@ -125,7 +126,9 @@ export class Dhcp {
 	}
 
 	#send(length: number, edge: number): void {
-		this.#options.sink.add(this.#nat.region, this.#nat.at, length, edge, COPY);
+		const { sink } = this.#options;
+		if (sink.full) sink.flush();
+		sink.add(this.#nat.region, this.#nat.at, length, edge, COPY);
 	}
 
 	#reply(frame: DataView, at: number, length: number, ingress: number): number {

@@ -2,7 +2,7 @@
 
 import test, { type ExecutionContext } from 'ava';
 import { linkLocalText } from '../../../src/datapath/address-key.js';
-import { detectDuplicate, packet4, packet6 } from '../../cases/traffic.js';
+import { arpProbe, detectDuplicate, packet4, packet6 } from '../../cases/traffic.js';
 import { ethernet, icmpv6, ipv6, octets } from '../../helpers/frames.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { gateway, laptop, standardTopology, vm1, vm2, vm3 } from '../../helpers/world.js';
@@ -13,7 +13,7 @@ test('off the link nothing is to be had, once it is known what is on it', t => {
 	port.command({ kind: 'prefixes', prefixes: ['192.0.2.0/25', '2001:db8:1::/64'] });
 	t.is(use4(port, '198.51.100.53'), 'drop: off-link');
 	t.is(use4(port, '192.0.2.128'), 'drop: off-link');
-	t.is(use4(port, '192.0.2.127'), 'slow: claim');
+	t.is(use4(port, '192.0.2.126'), 'slow: claim');
 	t.is(use4(port, '169.254.7.7'), 'slow: claim', 'link-local');
 	t.is(use6(port, '2001:db8:2::53'), 'drop: off-link');
 	t.is(use6(port, '2001:db8:1::53'), 'slow: claim');
@@ -21,6 +21,22 @@ test('off the link nothing is to be had, once it is known what is on it', t => {
 	t.is(port.receive(vm3.edge, detectDuplicate(vm3, '2001:db8:2::53')).final, 'drop: off-link');
 	port.command({ kind: 'prefixes', prefixes: [] });
 	t.is(use4(port, '198.51.100.53'), 'slow: claim');
+});
+
+test('what is sent to all machines of a subnet is not for one guest to have', t => {
+	const port = standard(t);
+	t.is(use4(port, '192.0.2.255'), 'slow: claim', 'nothing is known of subnets');
+	port.command({
+		kind: 'prefixes',
+		prefixes: ['192.0.2.0/24', '198.51.100.4/31', '10.0.0.0/8', '10.1.1.1/32'],
+	});
+	for (const address of ['192.0.2.0', '10.255.255.255', '10.0.0.0'])
+		t.is(use4(port, address), 'drop: ip-spoof', address);
+	for (const address of ['198.51.100.4', '198.51.100.5', '10.0.0.255', '10.1.1.0'])
+		t.is(use4(port, address), 'slow: claim', address);
+	port.command({ kind: 'prefixes', prefixes: ['10.0.0.0/8', '10.1.1.0/24'] });
+	t.is(use4(port, '10.1.1.255'), 'drop: ip-spoof');
+	t.is(port.receive(vm3.edge, arpProbe(vm3, '10.1.1.255')).final, 'drop: ip-spoof');
 });
 
 test('what routers advertise is on the link, for as long as they say', t => {

@@ -27,6 +27,19 @@ test('a request leaves with the master inside and out, and an identifier of its 
 	t.true(checksumsRight(frame));
 });
 
+test('behind a padded request nothing is left of the one before, of another guest', t => {
+	const { nat, state } = port(t);
+	const longer = room(Uint8Array.of(...request(other, 8, [53, 1, 1]), ...new Uint8Array(600).fill(0xaa)));
+	t.true(nat.request(state, longer.view, HEADROOM, longer.length, 3, 0) > 0);
+	const plain = request(guest, 7, [53, 1, 1, 12, 54, ...new Uint8Array(54).fill(0x61)]);
+	const padded = room(Uint8Array.of(...plain, ...new Uint8Array(40)));
+	const length = nat.request(state, padded.view, HEADROOM, padded.length, 2, 0);
+	const frame = new Uint8Array(nat.region.frame.buffer, nat.at, length);
+	t.is(length, plain.length + 40);
+	t.false(frame.slice(plain.length).includes(0xaa));
+	t.true(checksumsRight(frame));
+});
+
 test('an identifier of the client’s own stays as it is', t => {
 	const { nat, state } = port(t);
 	const sent = room(request(guest, 7, [53, 1, 1, 61, 3, 0, 1, 2]));
