@@ -102,6 +102,10 @@ INLINE bool is_sane(struct context *it, bool is_ipv4, __u32 transport, __u8 prot
 	}
 	if (gso_size == 0) return true;
 	if (!header.partial || gso_size < GSO_SIZE_MIN) return false;
+	/* Segments are cut of all that is there, and what IP's length leaves out would be in them. */
+	__u16 said = 0;
+	if (bpf_skb_load_bytes(it->skb, ETH_HEADER + (is_ipv4 ? 2 : 4), &said, 2)) return false;
+	if (bpf_ntohs(said) + (is_ipv4 ? 0 : sizeof(struct ipv6)) != length_of(it->skb) - ETH_HEADER) return false;
 	__u32 type = gso_type_of(it->skb);
 	if (type == GSO_TCPV4) return is_ipv4 && protocol == TCP;
 	if (type == GSO_TCPV6) return !is_ipv4 && protocol != UDP;

@@ -7,7 +7,9 @@
  */
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from './ethernet.js';
 import {
+	IPV4_TOTAL_LENGTH,
 	IPV6_HEADER,
+	IPV6_PAYLOAD_LENGTH,
 	PROTOCOL_DESTINATION_OPTIONS,
 	PROTOCOL_HOP_BY_HOP,
 	PROTOCOL_ROUTING,
@@ -59,7 +61,9 @@ export function vnetHeaderIsSane(
 	if (needsChecksum && !checksumFits(frame, at, length, ethertype, protocol)) return false;
 	if (gsoType === VNET_GSO_NONE) return true;
 	if (!needsChecksum || frame.getUint16(header + GSO_SIZE, LITTLE_ENDIAN) < GSO_SIZE_MIN) return false;
-	return gsoMatches(gsoType & ~VNET_GSO_ECN, ethertype, protocol);
+	return (
+		lengthIsWhole(frame, at, length, ethertype) && gsoMatches(gsoType & ~VNET_GSO_ECN, ethertype, protocol)
+	);
 }
 
 /** True if the sum of the frame's L4 checksum field is still to be completed by whoever sends it at last. */
@@ -116,6 +120,20 @@ function checksumFits(
 		transport += (frame.getUint8(at + transport + 1) + 1) << 3;
 	}
 	return start === transport && offset === checksumOf(next);
+}
+
+/**
+ * True if the IP header's length is that of the frame. Whoever cuts segments takes all bytes that are there, and gives
+ * each segment a length that says so: behind a length that ends before the UDP header, ports would appear that nobody
+ * has judged.
+ */
+function lengthIsWhole(frame: DataView, at: number, length: number, ethertype: number): boolean {
+	const ip = at + ETHERNET_HEADER;
+	const said =
+		ethertype === ETHERTYPE_IPV4
+			? frame.getUint16(ip + IPV4_TOTAL_LENGTH)
+			: IPV6_HEADER + frame.getUint16(ip + IPV6_PAYLOAD_LENGTH);
+	return said === length - ETHERNET_HEADER;
 }
 
 /** As many as are walked to find neighbour discovery. */

@@ -19,6 +19,7 @@ import {
 } from '../../wire/dhcp6.js';
 import { ETHERNET_HEADER } from '../../wire/ethernet.js';
 import { IPV6_DESTINATION, IPV6_HEADER, IPV6_PAYLOAD_LENGTH, isLinkLocal6 } from '../../wire/ip.js';
+import { isSegmented } from '../../wire/vnet-header.js';
 import { addressText } from '../address-key.js';
 import { canClaim6 } from '../forward/claim.js';
 import type { PortState } from '../port-state.js';
@@ -51,7 +52,8 @@ export class Dhcp6 {
 	/** A guest asks a server. @returns PASS, or the verdict that drops its message. */
 	request(frame: DataView, at: number, edge: number, now: number): number {
 		const message = messageAt(frame, at);
-		if (!message) return DROP_MALFORMED;
+		// Cut into segments it would be several messages, of which this is but one.
+		if (!message || isSegmented(frame, at)) return DROP_MALFORMED;
 		const { type, duid, associations, transaction } = message;
 		const names = associations.map(({ kind, id }) => `${duid}/${kind}/${id}`);
 		if (!names.every(name => this.#identities.claim(edge, name, now))) return DROP_DHCP_SPOOF;

@@ -74,6 +74,27 @@ const udp4 = (data = 8): Buffer =>
 	ethernet(far.mac, evil.mac, 0x0800, ipv4(from4(far.ipv4), udp(1, 2, Buffer.alloc(data, 7))));
 const udp6 = (data = 8, destination: string = far.ipv6): Buffer =>
 	ethernet(far.mac, evil.mac, 0x86dd, ipv6(from6(destination), udp(1, 2, Buffer.alloc(data, 7))));
+/** Answers of a DHCP server behind an IP length that ends before them; segments get lengths that show them. */
+const hidden4 = (): Buffer => {
+	const frame = ethernet(
+		far.mac,
+		evil.mac,
+		0x0800,
+		ipv4(from4(far.ipv4), udp(67, 68, Buffer.alloc(4000, 7))),
+	);
+	frame.writeUInt16BE(20, 16);
+	return frame;
+};
+const hidden6 = (): Buffer => {
+	const frame = ethernet(
+		far.mac,
+		evil.mac,
+		0x86dd,
+		ipv6(from6(far.ipv6), udp(547, 546, Buffer.alloc(4000, 7))),
+	);
+	frame.writeUInt16BE(4, 18);
+	return frame;
+};
 const arpFrame = (): Buffer =>
 	Buffer.concat([
 		ethernet(
@@ -110,6 +131,15 @@ const gso6 = {
 	csumStart: 54,
 	csumOffset: 16,
 };
+const gsoUdp4 = {
+	flags: needsChecksum,
+	gsoType: uso,
+	headerLength: 42,
+	gsoSize: 1000,
+	csumStart: 34,
+	csumOffset: 6,
+};
+const gsoUdp6 = { ...gsoUdp4, headerLength: 62, csumStart: 54 };
 
 const groups: Record<string, () => Case[]> = {
 	checksums: () => [
@@ -231,13 +261,9 @@ const groups: Record<string, () => Case[]> = {
 		['size 65535', tcp4(8000), { ...gso4, gsoSize: 65535 }, 'wire', 'bad', 'refused'],
 		['a frame of 60 bytes', tcp4(6), gso4, 'wire', 'bad', 'refused'],
 		['congestion marks alone', tcp4(8000), { ...gso4, gsoType: ecn }, 'refused', 'bad'],
-		[
-			'UDP segments',
-			udp4(4000),
-			{ flags: needsChecksum, gsoType: uso, headerLength: 42, gsoSize: 1000, csumStart: 34, csumOffset: 6 },
-			'wire',
-			'refused',
-		],
+		['UDP segments', udp4(4000), gsoUdp4, 'wire', 'refused'],
+		['UDP segments that IPv4 leaves out', hidden4(), gsoUdp4, 'refused', 'bad'],
+		['UDP segments that IPv6 leaves out', hidden6(), gsoUdp6, 'refused', 'bad'],
 		['UDP segments of TCP', tcp4(4000), { ...gso4, gsoType: uso }, 'refused', 'bad'],
 		['types that are none', tcp4(8000), { ...gso4, gsoType: 2 }, 'refused', 'bad'],
 		['types that are none, high', tcp4(8000), { ...gso4, gsoType: 0x7f }, 'refused', 'bad'],

@@ -2,6 +2,9 @@
 import test, { type ExecutionContext } from 'ava';
 import { LEASES_MAX } from '../../../src/datapath/address-book.js';
 import type { FlagName } from '../../../src/datapath/port-state.js';
+import { Dhcp6, PASS } from '../../../src/datapath/slowpath/dhcp6.js';
+import { verdictName } from '../../../src/datapath/verdict.js';
+import { VNET_GSO_UDP_L4, VNET_HEADER, VNET_NEEDS_CSUM } from '../../../src/wire/vnet-header.js';
 import {
 	bytesOf,
 	ethernet,
@@ -259,6 +262,17 @@ test('DHCPv6: what another has can’t be leased', t => {
 		t.is(port.receive(0, answer6(vm4, 2, duid, [{ addresses }])).final, 'drop: dhcp-conflict');
 		t.is(port.receive(0, answer6(vm4, 7, duid, [{ addresses }])).final, 'drop: dhcp-conflict');
 	}
+});
+
+test('DHCPv6: a message that will be cut into segments, and so be several, is none', t => {
+	const dhcp = new Dhcp6({ holderOf: () => undefined, lease: () => undefined, endLease: () => undefined });
+	const frame = ask6(vm4, REQUEST, duid, [{}]);
+	const memory = new Uint8Array(VNET_HEADER + frame.length);
+	memory.set(frame, VNET_HEADER);
+	const view = new DataView(memory.buffer);
+	t.is(dhcp.request(view, VNET_HEADER, vm4.edge, 0), PASS);
+	memory.set([VNET_NEEDS_CSUM, VNET_GSO_UDP_L4]);
+	t.is(verdictName(dhcp.request(view, VNET_HEADER, vm4.edge, 0)), 'drop: malformed');
 });
 
 test('DHCPv6: every truncation of a request is refused or passed on, and none throws', t => {

@@ -49,6 +49,13 @@ function framed(packet: Packet, header: Header): { frame: DataView; length: numb
 	return { frame, length: bytes.length };
 }
 
+/** The packet with another length in its IP header. */
+function shortened(packet: Packet, at: number, length: number): Packet {
+	const bytes = packet.bytes.slice();
+	bytes.set([length >> 8, length & 255], at);
+	return { ...packet, bytes };
+}
+
 function sane(packet: Packet, header: Header): boolean {
 	const { frame, length } = framed(packet, header);
 	const type = frame.getUint16(VNET_HEADER + 12);
@@ -132,6 +139,9 @@ for (const [name, packet, header] of [
 		v6({}, { protocol: 60, build: () => Uint8Array.of(6, 255, ...new Array(60).fill(0)) }),
 		{ start: 54 + 2048 },
 	],
+	['segments of what IPv4 leaves out', shortened(udp4, 2, 20), uso],
+	['segments of what IPv4 leaves out, by a byte', shortened(udp4, 2, 20 + 8 + 2999), uso],
+	['segments of what IPv6 leaves out', shortened(v6({}, udp(1, 2, data)), 4, 4), { ...uso, start: 54 }],
 	['segments of nothing', tcp4, { ...gso4, size: 0 }],
 	['segments of one byte', tcp4, { ...gso4, size: 1 }],
 	['segments of seven bytes', tcp4, { ...gso4, size: 7 }],
