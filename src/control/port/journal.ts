@@ -6,6 +6,7 @@
  */
 import type { BookOrigin } from '../../datapath/address-book.js';
 import type { Report, StateChange } from '../../datapath/messages.js';
+import { FOREIGN_MS } from '../../datapath/slowpath/addresses.js';
 import type { DryCommand } from '../../datapath/trace/dry-port.js';
 
 type AddressReport = Extract<Report, { kind: 'address' }>;
@@ -35,7 +36,11 @@ export class Journal {
 		// What guests say of their groups, they say to the slow path alone.
 		if (report.kind === 'groups') this.#holds(`groups ${report.edge}`, report);
 		if (report.kind === 'routers-heard') this.#holds('routers-heard', report);
-		if (report.kind === 'foreign') this.#holds(`foreign ${report.address}`, report);
+		if (report.kind === 'foreign') {
+			// Nobody may ever ask for a trace, and a LAN where somebody answers for everything has no end of these.
+			this.#forgetForeign(report.until - FOREIGN_MS);
+			this.#holds(`foreign ${report.address}`, report);
+		}
 		if (report.kind !== 'address' && report.kind !== 'claim') return;
 		// As the book keeps them: an address that is renewed is the newest again, and one as old as its claim.
 		if (!this.#confirms(report)) this.#addresses.delete(report.address);
@@ -45,9 +50,7 @@ export class Journal {
 
 	/** What makes a new slow path know what this one knows, in order. @param now milliseconds since 1970. */
 	commands(now: number): DryCommand[] {
-		for (const [subject, command] of this.#commands) {
-			if (command.kind === 'foreign' && command.until <= now) this.#commands.delete(subject);
-		}
+		this.#forgetForeign(now);
 		const commands = [...this.#commands.values()];
 		const { learned, leased, given } = this.#byRight();
 		return [
@@ -84,6 +87,12 @@ export class Journal {
 				kind: 'change',
 				change: { kind: 'routes', add: [route], remove: [] },
 			});
+	}
+
+	#forgetForeign(now: number): void {
+		for (const [subject, command] of this.#commands) {
+			if (command.kind === 'foreign' && command.until <= now) this.#commands.delete(subject);
+		}
 	}
 
 	#holds(subject: string, command: DryCommand): void {

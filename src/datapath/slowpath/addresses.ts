@@ -23,7 +23,7 @@ export type Manner = 'use' | 'detect' | 'have';
 /** As the bridge driver's ageing_time, ms. */
 export const DEFAULT_AGE_MS = 300_000;
 /** How long an address that another machine was seen to use can't be claimed. */
-const FOREIGN_MS = 60_000;
+export const FOREIGN_MS = 60_000;
 /**
  * Who has been said to be gone is believed to be for so long, whatever still comes from him: that was queued before, or
  * control says soon that somebody else is there.

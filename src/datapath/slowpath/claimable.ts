@@ -3,8 +3,9 @@
  * what host and guests send to it, so a guest that could claim any address at all could be anybody's name server.
  *
  *   off-link         outside the prefixes that are on the LAN: those of the host's routes through the master, and
- *                    those that routers advertise. Link-local addresses are always on it. While nothing is known
- *                    of a family, everything of it is claimable
+ *                    those that routers advertise. Link-local addresses are always on it, but for those by which clouds
+ *                    serve metadata, which hosts find by their routers. While nothing is known of a family, everything
+ *                    of it is claimable
  *   gateway-address  a router that advertises itself (the host's own gateways are the address book's business)
  *   ip-spoof         made of another slave's MAC, or the master's: that machine will want it (RFC 4291, 2.5.1); or all
  *                    machines' of an IPv4 subnet, its last address or its first: the host must hear what is sent there
@@ -99,7 +100,8 @@ export class Claimable {
 			if (isOfOthersMac(state, frame, at, edge)) return DROP_IP_SPOOF;
 			if (holds(this.#routers, frame, at, 16, now)) return DROP_GATEWAY;
 			if (isLinkLocal6(frame, at)) return GRANTED;
-		} else if (frame.getUint16(at) === IPV4_LINK_LOCAL) return GRANTED;
+		} else if (frame.getInt32(at) >>> 8 === IPV4_METADATA) return DROP_OFF_LINK;
+		else if (frame.getUint16(at) === IPV4_LINK_LOCAL) return GRANTED;
 		const bytes = family === 4 ? 4 : 16;
 		const known = [...this.#routed, ...this.#advertised].filter(
 			prefix => prefix.bytes.length === bytes && prefix.until > now,
@@ -117,6 +119,8 @@ const PREFIX_LIFETIME = 4;
 const PREFIX = 16;
 /** 169.254/16 (RFC 3927). */
 const IPV4_LINK_LOCAL = 0xa9fe;
+/** 169.254.169/24: 254 gives a machine its credentials, 253 and 123 are for DNS and time. */
+const IPV4_METADATA = 0xa9fea9;
 
 function inWords({ bytes, length, until }: Prefix): { prefix: string; until: number } {
 	return { prefix: `${addressText(new DataView(bytes.buffer), 0, 6)}/${length}`, until };

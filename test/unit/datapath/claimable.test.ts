@@ -15,6 +15,7 @@ test('off the link nothing is to be had, once it is known what is on it', t => {
 	t.is(use4(port, '192.0.2.128'), 'drop: off-link');
 	t.is(use4(port, '192.0.2.126'), 'slow: claim');
 	t.is(use4(port, '169.254.7.7'), 'slow: claim', 'link-local');
+	t.is(use4(port, '169.254.169.254'), 'drop: off-link', 'where the host looks for its credentials');
 	t.is(use6(port, '2001:db8:2::53'), 'drop: off-link');
 	t.is(use6(port, '2001:db8:1::53'), 'slow: claim');
 	t.is(use6(port, 'fe80::53'), 'slow: claim', 'link-local');
