@@ -23,9 +23,14 @@ export function createLog(env: NodeJS.ProcessEnv = process.env): Logger {
 		timestamp: pino.stdTimeFunctions.isoTime,
 		formatters: { level: (label: string) => ({ level: label }) },
 	};
-	if (!isatty(stderrFd)) return pino(options, pino.destination({ fd: stderrFd, sync: true }));
+	if (!isatty(stderrFd)) {
+		const destination = pino.destination({ fd: stderrFd, sync: true, maxLength: keptBytes });
+		// The disk is full, say: what can't be written waits for the next line, and nobody ends because of it.
+		destination.on('error', () => undefined);
+		return pino(options, destination);
+	}
 	const colour = !env.NO_COLOR && env.TERM !== 'dumb';
-	return pino(options, { write: (line: string) => void writeSync(stderrFd, pretty(line, colour)) });
+	return pino(options, { write: (line: string) => tryToWrite(pretty(line, colour)) });
 }
 
 /** `12:00:01.250 INFO  slave attached  name=vm1 master=eth0`, from one of pino's JSON lines. */
@@ -38,9 +43,20 @@ export function pretty(line: string, colour: boolean): string {
 	return `${[String(time).slice(11, 23), shown, msg, ...(fields.length > 0 ? ['', ...fields] : [])].join(' ')}${stack}\n`;
 }
 
+/** A terminal that was closed takes nothing more, and a daemon that ends because of that has something to say. */
+function tryToWrite(text: string): void {
+	try {
+		writeSync(stderrFd, text);
+	} catch {
+		// There is nobody to tell.
+	}
+}
+
 function plain(value: unknown): string {
 	return typeof value === 'string' && /^[^\s"]+$/.test(value) ? value : JSON.stringify(value);
 }
 
 const stderrFd = 2;
+/** What waits to be written, at the most; lines beyond it are lost. */
+const keptBytes = 1 << 20;
 const colours: Record<string, number> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };

@@ -12,6 +12,7 @@ import type { Server } from 'node:http';
 import { type Config, limits, packageVersion } from '../config.js';
 import type { Logger } from '../log.js';
 import { LinkMonitor } from '../sys/netlink/monitor.js';
+import { endProcess } from '../sys/process.js';
 import { apiRoutes } from './api/routes.js';
 import { createApi } from './api/server.js';
 import { Controller } from './controller.js';
@@ -142,7 +143,7 @@ export class Daemon {
 /** What went wrong is not known to be harmless: leave everything as it is for the next daemon to adopt. */
 export function crash(log: Logger, error: unknown): never {
 	log.fatal({ err: error }, 'crashed; the next daemon adopts what is there');
-	process.exit(1);
+	return endProcess(1);
 }
 
 function lockState({ stateDir, lockFile, socket }: Config): Lock {

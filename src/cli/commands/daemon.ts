@@ -7,6 +7,7 @@ import { DaemonBusy } from '../../control/lock.js';
 import { serviceUnit } from '../../control/service-unit.js';
 import { asIpvtapError } from '../../errors.js';
 import { createLog } from '../../log.js';
+import { endProcess } from '../../sys/process.js';
 import { print } from '../output.js';
 
 export async function daemon({
@@ -40,7 +41,7 @@ export async function daemon({
 	await started.ended;
 	log.info('ended');
 	// A frame thread that doesn't stop must not keep a daemon alive that has given everything back.
-	process.exit();
+	endProcess(0);
 }
 
 async function start(
