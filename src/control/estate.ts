@@ -23,6 +23,7 @@ import { edgeLimits, effectiveLimits } from './limits.js';
 import { checkMaster } from './master-checks.js';
 import { MasterClaim } from './master-claim.js';
 import type { AddressEntry } from './model.js';
+import { isHostSlave } from './port/host-slave.js';
 import { Port, type PortContext, type PortSlave } from './port.js';
 import { QmpSockets } from './qmp-sockets.js';
 import type { MasterRecord, SlaveRecord } from './registry.js';
@@ -118,7 +119,9 @@ export class Estate extends EventEmitter<EstateEvents> {
 	/** A port that opens when nobody waits for it any more is closed at once. */
 	async #open(link: Link, record: MasterRecord, saveSettings: PortContext['saveSettings']): Promise<Port> {
 		const log = this.#log.child({ master: link.name });
-		const context = { monitor: this.#monitor, log, saveSettings, stateDir: this.#stateDir };
+		const isTaken = (hostInterface: string) =>
+			[...this.#ports.values()].some(({ port }) => port.hostInterface === hostInterface);
+		const context = { monitor: this.#monitor, log, saveSettings, stateDir: this.#stateDir, isTaken };
 		const opening = Port.open(link, record, context);
 		try {
 			const port = await inTime(opening, limits.portMs, `open the port of ${link.name}`);
@@ -154,13 +157,31 @@ export class Estate extends EventEmitter<EstateEvents> {
 		if (link && isHostSlave(link)) deleteLink(link.ifindex);
 	}
 
-	/** The kernel described a master anew, under its old name or another. */
-	updateMaster(from: string, link: Link): void {
-		const open = this.#ports.get(from);
-		if (!open) return;
-		this.#ports.delete(from);
-		this.#ports.set(link.name, { ...open, link });
+	/** The kernel described a master anew. */
+	updateMaster(link: Link): void {
+		const name = this.masterOf(link.ifindex);
+		const open = name === undefined ? undefined : this.#ports.get(name);
+		if (name === undefined || !open) return;
+		this.#ports.set(name, { ...open, link });
 		open.port.onLink(link);
+	}
+
+	/** What the kernel calls masters by now that had another name. */
+	renamed(): Map<string, string> {
+		const names = [...this.#ports].map(
+			([name, { link }]) => [name, getLink(link.ifindex)?.name ?? name] as const,
+		);
+		return new Map(names.filter(([from, to]) => from !== to));
+	}
+
+	/** @param names old and new; any may be old and new at once. */
+	renameMasters(names: ReadonlyMap<string, string>): void {
+		const moved = [...names].map(([from, to]) => [to, this.#ports.get(from)] as const);
+		for (const from of names.keys()) this.#ports.delete(from);
+		for (const [to, open] of moved) {
+			this.problems.delete(to);
+			if (open) this.#ports.set(to, open);
+		}
 	}
 
 	/** @throws IpvtapError; no TAP is there then that wasn't before. */
@@ -322,11 +343,6 @@ export class Estate extends EventEmitter<EstateEvents> {
 		if (this.slaveOf(link.ifindex) !== undefined || hosts.includes(link.name)) return true;
 		return isHostSlave(link) || (link.kind === 'tun' && /^ipv[tq]-/.test(link.name));
 	}
-}
-
-/** Either end of one: `ipvh-eth0` and `ipvp-eth0`, as port/host-slave.ts calls them. */
-function isHostSlave({ kind, name }: Link): boolean {
-	return kind === 'veth' && /^ipv[hp]-/.test(name);
 }
 
 function nameOf<T>(entries: Map<string, T>, test: (entry: T) => boolean): string | undefined {

@@ -66,13 +66,7 @@ export class LinkWatch {
 			if (code === 'failed' || code === 'timed-out') this.#retryLater(master);
 			return;
 		}
-		for (const slave of registry.slaves(master)) {
-			await estate
-				.plug(slave)
-				.catch((error: unknown) =>
-					this.#log.error({ slave: slave.name, err: error }, 'slave was not plugged in'),
-				);
-		}
+		await this.#plugAll(registry.slaves(master));
 		await estate.port(master)?.port.settle();
 		this.#log.info({ master, slaves: registry.slaves(master).length }, 'port open');
 	}
@@ -169,15 +163,11 @@ export class LinkWatch {
 		await estate.closePort(name, `${name} is gone`);
 	}
 
-	#masterChanged(name: string, link: Link): void {
-		const { registry, estate } = this.#controller;
+	async #masterChanged(name: string, link: Link): Promise<void> {
+		const { estate } = this.#controller;
 		const before = estate.port(name)?.link;
-		if (link.name !== name) {
-			registry.renameMaster(name, link.name);
-			this.#controller.save();
-			this.#log.warn({ from: name, to: link.name }, 'master was renamed');
-		}
-		estate.updateMaster(name, link);
+		if (link.name !== name) await this.#followNames();
+		estate.updateMaster(link);
 		for (const key of ['mac', 'mtu', 'carrier'] as const) {
 			if (before && before[key] !== link[key])
 				this.#log.info({ master: link.name, [key]: link[key] }, `master's ${key} changed`);
@@ -187,6 +177,33 @@ export class LinkWatch {
 				{ master: link.name },
 				'master was put into a bridge or bond; take it out again, it serves only one',
 			);
+		}
+	}
+
+	/** All at once: two may have changed places, and the kernel tells of one after the other. */
+	async #followNames(): Promise<void> {
+		const { registry, estate } = this.#controller;
+		const names = estate.renamed();
+		const found = [...names.values()].filter(to => !names.has(to)).flatMap(to => registry.slaves(to));
+		registry.renameMasters(names);
+		estate.renameMasters(names);
+		this.#controller.save();
+		for (const [from, to] of names) {
+			this.#log.warn({ from, to }, 'master was renamed');
+			if (registry.slave(to))
+				this.#log.warn({ name: to }, "a master has a slave's name now: 'show' shows the slave");
+		}
+		await this.#plugAll(found);
+	}
+
+	/** What can't be plugged in has its problem shown. */
+	async #plugAll(slaves: readonly SlaveRecord[]): Promise<void> {
+		for (const slave of slaves) {
+			await this.#controller.estate
+				.plug(slave)
+				.catch((error: unknown) =>
+					this.#log.error({ slave: slave.name, err: error }, 'slave was not plugged in'),
+				);
 		}
 	}
 

@@ -16,6 +16,7 @@ import { listAddresses } from '../sys/netlink/address.js';
 import { getLink, type Link, setLink } from '../sys/netlink/link.js';
 import type { LinkMonitorEvents } from '../sys/netlink/monitor.js';
 import { closeRing, type Ring } from '../sys/packet.js';
+import { TAP_MTU_MAX } from '../sys/tap.js';
 import type { AddressEntry, Permission, SlaveStats } from './model.js';
 import { Accounts } from './port/accounts.js';
 import { type AddressReport, type DuplicateReport, FrameThreads } from './port/frame-threads.js';
@@ -67,7 +68,7 @@ export class Port extends EventEmitter<PortEvents> {
 			const wire = keep(openPortRing('master', master), closeRing);
 			const listening = keep(new Listening(master.ifindex), it => it.close());
 			const host = options.host
-				? keep(new HostSlave(master, context.log, options.hostInterface), it => it.close())
+				? keep(new HostSlave(master, context, options.hostInterface), it => it.close())
 				: undefined;
 			port = new Port(master, options, context, slaves, wire, listening, host);
 			await port.#start(options);
@@ -156,7 +157,7 @@ export class Port extends EventEmitter<PortEvents> {
 		try {
 			this.#groups.add(edge);
 			setSysctl(`ipv6/conf/${ifname}/disable_ipv6`, '1');
-			setLink(ifindex, { addrGenModeNone: true, mtu: this.#master.mtu });
+			setLink(ifindex, { addrGenModeNone: true, mtu: slaveMtu(this.#master) });
 			this.#shield.addInterface(ifindex);
 			if (slave.open === false) setLink(ifindex, { up: false });
 			else await this.#open(member);
@@ -303,7 +304,15 @@ export class Port extends EventEmitter<PortEvents> {
 		void this.#offload.setMaster(link);
 		if (link.mtu === mtu) return;
 		void this.#threads.change({ kind: 'mtu', mtu: link.mtu });
-		for (const member of this.#members.all()) setLink(member.ifindex, { mtu: link.mtu });
+		for (const { name, ifindex } of this.#members.all()) {
+			try {
+				setLink(ifindex, { mtu: slaveMtu(link) });
+			} catch (error) {
+				// One that is gone, as its guest is, has nothing to follow.
+				if (getLink(ifindex))
+					this.#context.log.error({ slave: name, err: error }, 'slave did not follow the MTU');
+			}
+		}
 	}
 
 	/** Undoes everything. May be called twice, and after the master is gone. */
@@ -452,4 +461,9 @@ export class Port extends EventEmitter<PortEvents> {
 	#member(name: string): Member {
 		return this.#members.require(name, this.#master.name);
 	}
+}
+
+/** The master's, as far as a TAP can have it. */
+function slaveMtu({ mtu }: Link): number {
+	return Math.min(mtu, TAP_MTU_MAX);
 }

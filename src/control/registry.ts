@@ -209,17 +209,21 @@ export class Registry {
 		this.#masters.delete(name);
 	}
 
-	/** The kernel renamed the interface: its slaves follow. */
-	renameMaster(from: string, to: string): void {
-		const record = this.requireMaster(from);
-		this.#masters.delete(from);
-		const settings = renameSettings(record.settings ?? {}, from, to);
-		this.#masters.set(to, { ...record, name: to, settings });
-		for (const slave of this.slaves(from)) this.changeSlave(slave.name, { master: to });
-		for (const domain of this.domains()) {
-			const nics = domain.nics.map(nic => (nic.master === from ? { ...nic, master: to } : nic));
-			this.setDomain({ ...domain, nics });
-		}
+	/**
+	 * The kernel renamed interfaces, which may have changed places: their slaves follow. A master that waits for an
+	 * interface of such a name has found it, and is one with it from now on.
+	 */
+	renameMasters(names: ReadonlyMap<string, string>): void {
+		const records = [...names].map(([from, to]) => {
+			const record = this.requireMaster(from);
+			return { ...record, name: to, settings: renameSettings(record.settings ?? {}, from, to) };
+		});
+		for (const from of names.keys()) this.#masters.delete(from);
+		for (const record of records) this.#masters.set(record.name, record);
+		const follow = <T extends { master: string }>(one: T): T =>
+			names.has(one.master) ? { ...one, master: names.get(one.master) } : one;
+		for (const slave of this.slaves()) this.#slaves.set(slave.name, follow(slave));
+		for (const domain of this.domains()) this.setDomain({ ...domain, nics: domain.nics.map(follow) });
 	}
 
 	domains(): DomainRecord[] {

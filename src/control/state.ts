@@ -260,9 +260,12 @@ function parseState(text: string): State {
 	const orphan = slaves.find(one => !masters.some(other => other.name === one.master));
 	if (orphan)
 		throw new IpvtapError('failed', `slave '${orphan.name}' has a master that isn't there: ${orphan.master}`);
-	const names = [...masters, ...slaves].map(one => one.name);
-	const twice = names.find((name, index) => names.indexOf(name) !== index);
-	if (twice !== undefined) throw new IpvtapError('failed', `'${twice}' is there twice`);
+	// A slave and a master of one name are no commands' doing, but whoever renames an interface asks nobody.
+	for (const records of [masters, slaves]) {
+		const names = records.map(one => one.name);
+		const twice = names.find((name, index) => names.indexOf(name) !== index);
+		if (twice !== undefined) throw new IpvtapError('failed', `'${twice}' is there twice`);
+	}
 	return { masters, slaves, ...(domains === undefined ? {} : { domains }) };
 }
 

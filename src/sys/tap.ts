@@ -76,6 +76,9 @@ export function setCarrier(fd: number, on: boolean): void {
 	check(ioctlPointer(fd, TUNSETCARRIER, new Int32Array([on ? 1 : 0])), 'TUNSETCARRIER');
 }
 
+/** The longest packet that a TAP takes, bytes: MAX_TAP_MTU of the kernel's drivers/net/tun.c, without the Ethernet header. */
+export const TAP_MTU_MAX = 65_521;
+
 export interface TapInfo {
 	ifname: string;
 	/** IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE, IFF_PERSIST … (16 bits). */

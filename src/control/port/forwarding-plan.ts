@@ -53,6 +53,9 @@ export function planForwarding(
 /** The same settings after a device was renamed. */
 export function renameSettings(saved: SavedSettings, from: string, to: string): SavedSettings {
 	return Object.fromEntries(
-		Object.entries(saved).map(([path, value]) => [path.replace(`/conf/${from}/`, `/conf/${to}/`), value]),
+		Object.entries(saved).map(([path, value]) => [
+			path.replace(`/conf/${from}/`, () => `/conf/${to}/`),
+			value,
+		]),
 	);
 }

@@ -14,6 +14,7 @@ import { NetlinkError } from '../../sys/netlink/error.js';
 import { createVeth, deleteLink, getLink, type Link, requireLink, setLink } from '../../sys/netlink/link.js';
 import { addRoute, deleteRoute, listRoutes, RTPROT_IPVTAP, replaceRoute } from '../../sys/netlink/route.js';
 import { HostGroups } from './host-groups.js';
+import type { PortContext } from './port-options.js';
 import { isLinkLocal, preferredSource } from './source-address.js';
 
 /** linux/if.h: 15 characters and the closing zero. */
@@ -38,9 +39,11 @@ export class HostSlave {
 	 * Takes over the pair of a killed daemon, or makes one, still down.
 	 * @param before name that the host's end had: a master that was renamed hasn't renamed it. @throws NetlinkError.
 	 */
-	constructor(master: Link, log: Logger, before?: string | null) {
+	constructor(master: Link, { log, isTaken }: Pick<PortContext, 'log' | 'isTaken'>, before?: string | null) {
 		this.#log = log;
-		const { host, peer } = findPair(before) ?? findPair(deviceName('ipvh-', master)) ?? makePair(master);
+		const name = deviceName(master, isTaken);
+		const { host, peer } =
+			(before && !isTaken(before) ? findPair(before) : undefined) ?? findPair(name) ?? makePair(name, master);
 		this.name = host.name;
 		this.ifindex = host.ifindex;
 		this.peer = peer.ifindex;
@@ -151,19 +154,17 @@ interface Pair {
 }
 
 /** Both ends of a pair, if that is what the device belongs to. What else a daemon may have left by its name is deleted. */
-function findPair(name: string | null | undefined): Pair | undefined {
-	const host = name ? getLink(name) : undefined;
-	if (!name || host?.kind !== 'veth') return undefined;
+function findPair(name: string): Pair | undefined {
+	const host = getLink(name);
+	if (host?.kind !== 'veth') return undefined;
 	const peer = host.linkIfindex === undefined ? undefined : getLink(host.linkIfindex);
-	if (peer?.name === name.replace(/^ipvh/, 'ipvp') && peer.linkIfindex === host.ifindex)
-		return { host, peer };
+	if (peer?.name === peerOf(name) && peer.linkIfindex === host.ifindex) return { host, peer };
 	deleteLink(host.ifindex);
 	return undefined;
 }
 
-function makePair(master: Link): Pair {
-	const { mac, mtu } = master;
-	const [name, peer] = [deviceName('ipvh-', master), deviceName('ipvp-', master)];
+function makePair(name: string, { mac, mtu }: Link): Pair {
+	const peer = peerOf(name);
 	createVeth({ name, peer, mac, mtu });
 	return { host: requireLink(name), peer: requireLink(peer) };
 }
@@ -173,9 +174,19 @@ function prefixOf(address: string): string {
 	return `${address}/${address.includes(':') ? 128 : 32}`;
 }
 
-/** `ipvh-eth0`, or with the ifindex where that would be too long for a device. */
-function deviceName(prefix: string, { name, ifindex }: Link): string {
-	return prefix.length + name.length <= IFNAME_MAX ? prefix + name : prefix.slice(0, -1) + ifindex;
+/** `ipvh-eth0`, or with the ifindex where that would be too long for a device, or was of a master of that name before. */
+function deviceName({ name, ifindex }: Link, isTaken: (name: string) => boolean): string {
+	const plain = `ipvh-${name}`;
+	return Buffer.byteLength(plain) <= IFNAME_MAX && !isTaken(plain) ? plain : `ipvh${ifindex}`;
+}
+
+function peerOf(host: string): string {
+	return host.replace(/^ipvh/, 'ipvp');
+}
+
+/** Either end of a pair of one of ipvtap's daemons. */
+export function isHostSlave({ kind, name }: Pick<Link, 'kind' | 'name'>): boolean {
+	return kind === 'veth' && /^ipv[hp](-|\d+$)/.test(name);
 }
 
 /**

@@ -25,7 +25,7 @@ import type {
 } from '../../offload/offload.js';
 import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
 import { rebind } from '../../sys/packet.js';
-import { createTap } from '../../sys/tap.js';
+import { createTap, TAP_MTU_MAX } from '../../sys/tap.js';
 import { duplicateFd } from '../../sys/unix-socket.js';
 import type { Counter, Flag, Mode } from '../model.js';
 import type { AddressReport, GroupsReport } from './frame-threads.js';
@@ -273,7 +273,7 @@ export class PortOffload {
 		setSysctl(`ipv6/conf/${name}/disable_ipv6`, '1');
 		shield.addInterface(ifindex);
 		// Frames of any length are handed over; nothing is ever sent by it.
-		setLink(ifindex, { addrGenModeNone: true, noarp: true, mtu: 65521, up: true });
+		setLink(ifindex, { addrGenModeNone: true, noarp: true, mtu: TAP_MTU_MAX, up: true });
 		await change({ kind: 'punt', ifindex, ...(buckets === undefined ? {} : { buckets: lend(buckets) }) });
 		this.#bind('slaves');
 		this.#bind('master');

@@ -53,6 +53,8 @@ export interface PortContext {
 	log: Logger;
 	/** Where what outlives the daemon belongs to it. */
 	stateDir: string;
+	/** Whether another open port has the host slave of that name: its master may have been renamed since. */
+	isTaken: (hostInterface: string) => boolean;
 	/** Remembers the host's settings as they were, beyond this process's end; an empty object once they are so again. */
 	saveSettings: (master: string, settings: SavedSettings) => void;
 }

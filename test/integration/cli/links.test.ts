@@ -1,9 +1,9 @@
 import test from 'ava';
-import type { Master, Slave } from '../../../src/control/model.js';
+import type { Listing, Master, Slave } from '../../../src/control/model.js';
 import { until } from '../../../src/lab/wait.js';
 import { closeFd } from '../../../src/sys/fd.js';
 import { getLink, requireLink } from '../../../src/sys/netlink/link.js';
-import { openTap, setPersist } from '../../../src/sys/tap.js';
+import { openTap, setPersist, TAP_MTU_MAX } from '../../../src/sys/tap.js';
 import { enterFreshNamespace, run as ip } from '../../helpers/in-namespace.js';
 import { Site } from './site.js';
 
@@ -89,6 +89,97 @@ test.serial('a master may change its name, MAC and MTU', async t => {
 	await site.json('down', 'lan0', '--force');
 });
 
+test.serial('masters that change places keep their slaves', async t => {
+	const site = new Site(t, ['eth0', 'eth1']);
+	const [a, b] = [
+		await site.attach('a', '--ip', '192.0.2.10'),
+		await site.attachTo('eth1', 'b', '--ip', '192.0.2.70'),
+	];
+	const before = await site.list();
+	const ifindexOf = ({ masters }: Listing, name: string) =>
+		masters.find(master => master.name === name)?.ifindex;
+	renameAtOnce(['eth0', 'spare'], ['eth1', 'eth0'], ['spare', 'eth1']);
+	const swapped = async () => {
+		const now = await site.list();
+		return (
+			ifindexOf(now, 'eth0') === ifindexOf(before, 'eth1') &&
+			ifindexOf(now, 'eth1') === ifindexOf(before, 'eth0')
+		);
+	};
+	await until('the new names', 20_000, swapped);
+	t.like(await site.json<Slave>('show', 'a'), { master: 'eth1', problem: undefined, addresses: a.addresses });
+	t.like(await site.json<Slave>('show', 'b'), { master: 'eth0', problem: undefined, addresses: b.addresses });
+	await site.crash();
+	t.true(await swapped(), 'it is the new names that were written down');
+	await site.json('down', 'eth0', '--force');
+	await site.json('down', 'eth1', '--force');
+});
+
+test.serial(
+	"a master that is given a slave's name, or that of one that is waited for, loses nobody",
+	async t => {
+		const site = new Site(t, ['eth0', 'eth1']);
+		await site.attach('a', '--ip', '192.0.2.10');
+		await site.attachTo('eth1', 'b', '--ip', '192.0.2.70');
+		ip('ip', 'link', 'set', 'eth0', 'name', 'b');
+		const masters = async () => (await site.list()).masters.map(({ name }) => name).sort();
+		await until('the new name', 20_000, async () => (await masters()).includes('b'));
+		await site.crash();
+		t.deepEqual(await masters(), ['b', 'eth1']);
+		t.deepEqual(
+			(await site.list()).slaves.map(({ name, problem }) => [name, problem]),
+			[
+				['a', undefined],
+				['b', undefined],
+			],
+		);
+		ip('ip', 'link', 'delete', 'eth1');
+		await until(
+			'the loss to be seen',
+			20_000,
+			async () => (await site.json<Slave>('show', 'b')).problem !== undefined,
+		);
+		ip('ip', 'link', 'set', 'b', 'name', 'eth1');
+		await until(
+			'it to be found',
+			20_000,
+			async () => (await site.json<Slave>('show', 'b')).problem === undefined,
+		);
+		t.like((await site.list()).masters, [{ name: 'eth1', slaves: 2 }]);
+		await site.json('down', 'eth1', '--force');
+	},
+);
+
+test.serial('each master has a host slave of its own, whatever it was called before', async t => {
+	const site = new Site(t);
+	const { host } = await site.json<Master>('up', 'eth0');
+	ip('ip', 'link', 'set', 'eth0', 'name', 'lan0');
+	ip('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'sw9');
+	const other = await site.json<Master>('up', 'eth0');
+	t.is(other.host, `ipvh${other.ifindex}`);
+	t.is((await site.json<Master>('show', 'lan0')).host, host);
+	t.is((await site.run('up', `ipvp${other.ifindex}`)).status, 4, "it is ipvtap's own");
+	// What a killed daemon has left is found by its name.
+	await site.crash();
+	ip('ip', 'link', 'delete', 'eth0');
+	await site.json('list');
+	await site.json('down', 'eth0');
+	t.is(getLink(other.host as string), undefined);
+	await site.json('down', 'lan0');
+});
+
+test.serial('an MTU that no TAP can have is followed as far as it goes', async t => {
+	const site = new Site(t);
+	await site.attach('a');
+	const mtu = async (name: string) => (await site.json<Slave>('show', name)).mtu;
+	ip('ip', 'link', 'set', 'eth0', 'mtu', '65535');
+	await until('the new MTU', 20_000, async () => (await mtu('a')) === TAP_MTU_MAX);
+	t.is((await site.attach('b')).mtu, TAP_MTU_MAX);
+	ip('ip', 'link', 'set', 'eth0', 'mtu', '68');
+	await until('the new MTU', 20_000, async () => (await mtu('a')) === 68);
+	await site.json('down', 'eth0', '--force');
+});
+
 test.serial('a master that is deleted and comes back has its slaves again', async t => {
 	const site = new Site(t);
 	const slave = await site.attach('a', '--ip', '192.0.2.10');
@@ -172,3 +263,9 @@ test.serial('a slave of `run` that nobody opens is removed after 30 s', async t 
 	t.is(getLink('ipvt-a'), undefined);
 	await site.gone();
 });
+
+/** One batch: nobody looks at a device in between. */
+function renameAtOnce(...names: [from: string, to: string][]): void {
+	const lines = names.map(([from, to]) => `link set ${from} name ${to}`).join('\n');
+	ip('sh', '-c', `echo "${lines}" | ip -batch -`);
+}

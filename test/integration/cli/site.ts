@@ -69,7 +69,11 @@ export class Site {
 	}
 
 	attach(name: string, ...args: string[]): Promise<Slave> {
-		return this.json<Slave>('attach', name, '--master', 'eth0', ...args);
+		return this.attachTo('eth0', name, ...args);
+	}
+
+	attachTo(master: string, name: string, ...args: string[]): Promise<Slave> {
+		return this.json<Slave>('attach', name, '--master', master, ...args);
 	}
 
 	exec(command: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {

@@ -15,7 +15,7 @@ import {
 import { addRoute, listRoutes } from '../../../src/sys/netlink/route.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
 
-const log = pino({ level: 'silent' });
+const context = { log: pino({ level: 'silent' }), isTaken: () => false };
 const addresses = () => listAddresses(requireLink('eth0').ifindex);
 
 test.before(() => {
@@ -27,7 +27,7 @@ test.before(() => {
 
 /** One with a route, and nobody to close it. */
 function abandoned(): HostSlave {
-	const slave = new HostSlave(requireLink('eth0'), log);
+	const slave = new HostSlave(requireLink('eth0'), context);
 	slave.up();
 	slave.setHostAddresses(addresses());
 	slave.addRoute('192.0.2.11');
@@ -41,7 +41,7 @@ test.serial('devices, routes and settings are taken over, and what is wanted no 
 	addAddress({ ifindex: before.ifindex, address: 'fe80::bad', prefix: 64, nodad: true });
 	setLink(before.ifindex, { mtu: 1400, mac: '02:00:00:00:00:77', noarp: false });
 
-	const slave = new HostSlave(requireLink('eth0'), log);
+	const slave = new HostSlave(requireLink('eth0'), context);
 	slave.up();
 	t.deepEqual([slave.ifindex, slave.peer], [before.ifindex, before.peer]);
 	const { mtu, mac, flags } = requireLink(slave.ifindex);
@@ -66,7 +66,7 @@ test.serial('devices, routes and settings are taken over, and what is wanted no 
 test.serial('a pair of which an end was renamed is replaced', t => {
 	const before = abandoned();
 	setLink(before.peer, { up: false, name: 'other' });
-	const slave = new HostSlave(requireLink('eth0'), log);
+	const slave = new HostSlave(requireLink('eth0'), context);
 	t.not(slave.ifindex, before.ifindex);
 	t.is(getLink('other'), undefined);
 	slave.addRoute('192.0.2.11');
@@ -75,7 +75,7 @@ test.serial('a pair of which an end was renamed is replaced', t => {
 
 test.serial('one that was deleted is made anew', t => {
 	deleteLink(abandoned().ifindex);
-	const slave = new HostSlave(requireLink('eth0'), log);
+	const slave = new HostSlave(requireLink('eth0'), context);
 	slave.up();
 	slave.addRoute('192.0.2.11');
 	t.deepEqual(routes(slave), ['192.0.2.11/32']);
@@ -84,7 +84,7 @@ test.serial('one that was deleted is made anew', t => {
 
 test.serial("somebody else's device of that name stays, and is named", t => {
 	createVeth({ name: 'ipvp-eth0', peer: 'theirs' });
-	t.throws(() => new HostSlave(requireLink('eth0'), log), { code: 'conflict', message: /ipvh-eth0/ });
+	t.throws(() => new HostSlave(requireLink('eth0'), context), { code: 'conflict', message: /ipvh-eth0/ });
 	t.truthy(getLink('theirs'));
 	deleteLink('theirs');
 });
@@ -93,7 +93,7 @@ test.serial('a master that was renamed has a host slave of its old name', t => {
 	const before = abandoned();
 	setLink('eth0', { up: false, name: 'lan0' });
 	setLink('lan0', { up: true });
-	const slave = new HostSlave(requireLink('lan0'), log, before.name);
+	const slave = new HostSlave(requireLink('lan0'), context, before.name);
 	t.deepEqual([slave.name, slave.ifindex], ['ipvh-eth0', before.ifindex]);
 	slave.close();
 	t.is(getLink('ipvh-eth0'), undefined);
@@ -102,7 +102,7 @@ test.serial('a master that was renamed has a host slave of its old name', t => {
 test.serial("a route of the host's own stays its own", t => {
 	const master = requireLink('lan0');
 	addRoute({ dst: '192.0.2.13', ifindex: master.ifindex, protocol: 3 });
-	const slave = new HostSlave(master, log);
+	const slave = new HostSlave(master, context);
 	slave.up();
 	slave.addRoute('192.0.2.13');
 	t.deepEqual(routes(slave), []);

@@ -156,7 +156,7 @@ test('slaves follow a master that is renamed', t => {
 	const registry = withMaster('eth0', 'eth1');
 	add(registry, { name: 'a' });
 	add(registry, { name: 'b', master: 'eth1' });
-	registry.renameMaster('eth0', 'lan0');
+	registry.renameMasters(new Map([['eth0', 'lan0']]));
 	t.is(registry.slave('a')?.master, 'lan0');
 	t.is(registry.slave('b')?.master, 'eth1');
 	t.is(registry.master('eth0'), undefined);

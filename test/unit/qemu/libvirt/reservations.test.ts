@@ -54,7 +54,7 @@ test('a running domain keeps nothing but its TAPs’ names, by which they are ad
 
 test('a master’s new name is the domains’ too', t => {
 	const registry = registryWith('saved');
-	registry.renameMaster('eth0', 'lan0');
+	registry.renameMasters(new Map([['eth0', 'lan0']]));
 	t.is(registry.domain('web')?.nics[0]?.master, 'lan0');
 });
 
