@@ -330,7 +330,7 @@ export class Registry {
 	 */
 	planAddresses(name: string, change: AddressChange): { add: string[]; remove: string[] } {
 		const slave = this.requireSlave(name);
-		const whole = change.addresses;
+		const whole = change.addresses?.map(parseAddress);
 		const gone = whole ? slave.addresses.filter(address => !whole.includes(address)) : (change.remove ?? []);
 		const remove = [...new Set(gone.map(parseAddress))];
 		const absent = remove.find(address => !slave.addresses.includes(address));
@@ -343,7 +343,7 @@ export class Registry {
 				},
 			);
 		}
-		const wanted = [...new Set((whole ?? change.add ?? []).map(parseAddress))];
+		const wanted = [...new Set(whole ?? (change.add ?? []).map(parseAddress))];
 		const add = wanted.filter(address => !slave.addresses.includes(address) || remove.includes(address));
 		const both = add.find(address => remove.includes(address));
 		if (both !== undefined) {

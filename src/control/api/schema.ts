@@ -67,6 +67,9 @@ export const slaveChange = z
 	})
 	.refine(change => change.addresses === undefined || (change.add ?? change.remove) === undefined, {
 		error: 'addresses excludes add and remove',
+	})
+	.refine(change => change.alias === undefined || Object.keys(change).length === 1, {
+		error: 'alias excludes everything else',
 	});
 
 const word = z.string().min(1).max(100);

@@ -61,7 +61,7 @@ export function createApi(routes: Route[], log: Logger, requestMs: number = limi
 
 async function answer(routes: Route[], request: IncomingMessage): Promise<ApiResponse> {
 	const actor = await identify(request.socket);
-	const url = new URL(request.url ?? '/', 'http://ipvtap');
+	const url = target(request);
 	const matches = routes
 		.map(route => ({ route, name: match(route.path, url.pathname) }))
 		.filter(one => one.name !== null);
@@ -75,6 +75,15 @@ async function answer(routes: Route[], request: IncomingMessage): Promise<ApiRes
 			: noRoute(url);
 	const body = await readBody(request, found.route.textBytes);
 	return found.route.handle({ name: found.name ?? '', query: url.searchParams, body, actor });
+}
+
+/** `//x` is a path too, and names no host. */
+function target({ url = '/' }: IncomingMessage): URL {
+	try {
+		return new URL(url.startsWith('/') ? `http://ipvtap${url}` : url);
+	} catch {
+		throw new IpvtapError('usage', `bad request: ${quote(url)} is not a path`);
+	}
 }
 
 /** @returns what stands for `:name`, '' if the route has none, null if the path is another's. */

@@ -152,6 +152,37 @@ test('there is a limit to addresses', t => {
 	t.notThrows(() => add(withMaster('eth0'), { name: 'a', addresses: many.slice(1) }));
 });
 
+test('a whole new list of addresses is understood however it is written', t => {
+	const registry = withMaster('eth0');
+	add(registry, { name: 'a', addresses: ['2001:db8::1', '192.0.2.1', '192.0.2.2'] });
+	t.deepEqual(registry.planAddresses('a', { addresses: ['2001:DB8:0::1', '192.0.2.1/32'] }), {
+		add: [],
+		remove: ['192.0.2.2'],
+	});
+});
+
+test('masters that change places take their slaves along', t => {
+	const registry = withMaster('eth0', 'eth1');
+	add(registry, { name: 'a' });
+	add(registry, { name: 'b', master: 'eth1' });
+	registry.changeMaster('eth0', { mode: 'l3' });
+	registry.renameMasters(
+		new Map([
+			['eth0', 'eth1'],
+			['eth1', 'eth0'],
+		]),
+	);
+	t.deepEqual(
+		registry.masters().map(({ name, mode }) => [name, mode]),
+		[
+			['eth1', 'l3'],
+			['eth0', 'l2'],
+		],
+	);
+	t.is(registry.slave('a')?.master, 'eth1');
+	t.is(registry.slave('b')?.master, 'eth0');
+});
+
 test('slaves follow a master that is renamed', t => {
 	const registry = withMaster('eth0', 'eth1');
 	add(registry, { name: 'a' });

@@ -142,6 +142,15 @@ for (const [what, text, why] of [
 	});
 }
 
+test("a master may have a slave's name: whoever renames an interface asks nobody", t => {
+	const { file, path } = fileIn(folder(t));
+	const text = JSON.stringify(good).replaceAll('"eth0"', `"${good.slaves[0]?.name}"`);
+	writeFileSync(path, text);
+	const { state, broken } = file.load();
+	t.is(broken, undefined);
+	t.is(state.masters[0]?.name, state.slaves[0]?.name);
+});
+
 test('a folder that can not be written to is a permission error, or another failure, with a hint', t => {
 	const dir = folder(t);
 	// Root writes everywhere, but nobody makes a file inside a file.
