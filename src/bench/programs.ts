@@ -12,7 +12,7 @@ export interface Programs {
 	guest: string;
 	/** A guest that speaks to all. */
 	fan: string;
-	/** A TCP client and its server. */
+	/** A client of TCP and UDP, and its server. */
 	connect: string;
 	/** The C twin of the userspace forwarder. */
 	forwarder: string;

@@ -71,7 +71,7 @@ export interface TcpResult {
 	retransmits: number;
 }
 
-/** What `connect` prints: bytes there and back by TCP, each on a connection of its own, or all on one. */
+/** What `connect` prints: bytes there and back, by TCP each on a connection of its own or all on one, or by UDP. */
 export interface ConnectResult {
 	elapsed: number;
 	transactions: number;
@@ -90,8 +90,11 @@ export interface FanResult {
 	neighbourReceived: number;
 	/** What came to those who had joined another group, within the window; not among the deliveries. */
 	strays: number;
-	/** What came of a second sender's, within the window. */
+	/** A second sender's, within the window. */
+	alsoSent: number;
 	alsoDeliveries: number;
+	/** Frames/s that each of the two may send. */
+	limit?: number;
 	cpuNs: number;
 }
 

@@ -49,6 +49,7 @@ export async function measure(
 ): Promise<Run> {
 	const { peer, ground } = places[0]!;
 	const { guest } = ground.programs;
+	await row.prepare?.(places);
 	const pids = places.flatMap(place => place.peer.pids());
 	const first = await crossing(guest);
 	const before = usage(pids);

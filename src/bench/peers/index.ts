@@ -44,7 +44,7 @@ const entries: Readonly<Record<string, Entry>> = {
 	[USERSPACE]: {
 		usual: true,
 		quick: true,
-		make: () => new IpvtapPeer(USERSPACE, ['--offload', 'none'], 'ipvtap, userspace forwarder'),
+		make: () => new IpvtapPeer(USERSPACE, ['--offload', 'none'], 'ipvtap, userspace forwarder', ['programs']),
 	},
 	'ipvtap-l3': { usual: true, quick: false, counted: true, make: () => new RoutingIpvtapPeer('ipvtap-l3') },
 	'c-twin': { usual: true, quick: true, make: () => new TwinPeer('c-twin', 'ring') },

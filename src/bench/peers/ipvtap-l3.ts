@@ -5,7 +5,7 @@ import { IpvtapPeer } from './ipvtap.js';
 export class RoutingIpvtapPeer extends IpvtapPeer {
 	constructor(name: string) {
 		const about = 'ipvtap in mode l3, the same eBPF, routes and neighbours from its own maps';
-		super(name, ['--mode', 'l3', '--offload', 'tc-bpf'], about, ['broadcast']);
+		super(name, ['--mode', 'l3', '--offload', 'tc-bpf'], about, ['broadcast', 'programs']);
 	}
 
 	override async prepare(ground: Ground): Promise<void> {

@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { call } from '../../control/client.js';
 import type { Info, Slave } from '../../control/model.js';
 import { IpvtapError } from '../../errors.js';
 import { makeFolder, track } from '../../lab/cleanup.js';
-import { run, toolsEnv } from '../../lab/command.js';
+import { exec, run, toolsEnv } from '../../lab/command.js';
+import { buildOtherVersion, type OtherPort } from '../../lab/other-version.js';
 import { until } from '../../lab/wait.js';
 import { Pins } from '../../offload/tc-bpf/pins.js';
 import { type Ground, guestIp, guestIp6, guestMac, MASTER, MASTER_MAC } from '../ground.js';
 import { projectFolder } from '../project.js';
-import type { Ability, Peer } from './peer.js';
+import type { Ability, Bandwidth, Peer } from './peer.js';
 
 /** ipvtap as its users have it: anti-spoof, host slave and counters on. */
 export class IpvtapPeer implements Peer {
@@ -82,15 +84,45 @@ export class IpvtapPeer implements Peer {
 		await call(this.#socket, 'DELETE', `/v1/slaves/guest${guest}`);
 	}
 
-	async limit(guest: number, on: boolean): Promise<void> {
-		const limits = on ? { tx: PLENTY, rx: PLENTY } : { tx: null, rx: null };
+	async limit(guest: number, limits: { tx?: Bandwidth | null; rx?: Bandwidth | null }): Promise<void> {
 		await call(this.#socket, 'PATCH', `/v1/slaves/guest${guest}`, { limits });
 	}
 
 	async restart(): Promise<void> {
-		process.kill(this.#daemon, 'SIGKILL');
+		this.#killDaemon();
 		await this.#ipvtap('list');
 		await this.#findDaemon();
+	}
+
+	/** By a process of its own, since the devices are in another namespace. */
+	async downgrade(): Promise<void> {
+		const object = await buildOtherVersion();
+		const { path } = this.#ground!.host;
+		const links = JSON.parse(await this.#ground!.host.exec('ip', ['-j', 'link', 'show'])) as {
+			ifname: string;
+			ifindex: number;
+		}[];
+		const indexOf = (name: string): number => links.find(({ ifname }) => ifname === name)!.ifindex;
+		const master = indexOf(MASTER);
+		const stateDir = this.#env['IPVTAP_STATE_DIR']!;
+		const port: OtherPort = {
+			master,
+			host: { ifindex: indexOf(`ipvp-${MASTER}`), mac: MASTER_MAC, addresses: [] },
+			slaves: this.#slaves.map(({ ifindex, mac, addresses }) => ({
+				ifindex,
+				mac,
+				addresses: addresses.map(({ address }) => address),
+			})),
+		};
+		this.#killDaemon();
+		const pinned = (Pins.open(stateDir, master)?.names().length ?? 0) > 0;
+		const words = JSON.stringify({ object, port, place: pinned ? { stateDir } : 'clsact' });
+		await exec('nsenter', [`--net=${path}`, process.execPath, child, words]);
+	}
+
+	async counted(guest: number): Promise<number> {
+		const { stats } = await call<Slave>(this.#socket, 'GET', `/v1/slaves/guest${guest}`);
+		return stats.tx.packets;
 	}
 
 	async close(): Promise<void> {
@@ -107,6 +139,11 @@ export class IpvtapPeer implements Peer {
 		const gone = (): boolean => !existsSync(`/proc/${this.#daemon}`);
 		await until('the end of the daemon', END_MS, gone).catch(() => signalTo(this.#daemon));
 		await until('the end of the daemon', END_MS, gone);
+	}
+
+	#killDaemon(): void {
+		if (this.#daemon !== 0) signalTo(this.#daemon);
+		this.#daemon = 0;
 	}
 
 	async #findDaemon(): Promise<void> {
@@ -129,9 +166,8 @@ export class IpvtapPeer implements Peer {
 	}
 }
 
+const child = fileURLToPath(new URL('./other-version-child.js', import.meta.url));
 const END_MS = 20_000;
-/** Bits a second, and bytes: as much as may be asked for. */
-const PLENTY = { rate: 1e12, burst: 1 << 30 };
 
 function signalTo(pid: number): void {
 	try {

@@ -2,9 +2,16 @@ import type { Ground } from '../ground.js';
 
 /**
  * What not every peer has, and some rows want: GSO frames, IPv6, broadcasts that reach other guests, any number of
- * guests, guests behind named TAPs, a daemon that can be killed and told of limits.
+ * guests, guests behind named TAPs, a daemon that can be killed and told of limits, and programs of a daemon's in the
+ * kernel that another version may have left there.
  */
-export type Ability = 'gso' | 'ipv6' | 'broadcast' | 'many' | 'taps' | 'daemon';
+export type Ability = 'gso' | 'ipv6' | 'broadcast' | 'many' | 'taps' | 'daemon' | 'programs';
+
+/** Bits a second, and bytes that may come at once. */
+export interface Bandwidth {
+	rate: number;
+	burst: number;
+}
 
 /** A program, and the Debian package that has it. */
 export interface Need {
@@ -38,10 +45,14 @@ export interface Peer {
 	readonly attachMs?: readonly number[];
 	/** Takes a guest off again. */
 	detach?(guest: number): Promise<void>;
-	/** Limits what a guest sends and gets to more than any will here, or no more. */
-	limit?(guest: number, on: boolean): Promise<void>;
+	/** Limits what a guest sends and gets; `null`: no more. */
+	limit?(guest: number, limits: { tx?: Bandwidth | null; rx?: Bandwidth | null }): Promise<void>;
 	/** Kills the processes without a warning, and starts them again as its users would, at once. */
 	restart?(): Promise<void>;
+	/** Kills the daemon and has another version's programs in the place of its own: the next `restart` upgrades them. */
+	downgrade?(): Promise<void>;
+	/** Frames that a guest has sent, as the processes now there, or their programs, have counted them. */
+	counted?(guest: number): Promise<number>;
 	/** Ends what `prepare` started; namespaces go by themselves. Works after a `prepare` that failed, too. */
 	close(): Promise<void>;
 }

@@ -163,6 +163,7 @@ const micro = (of: 'collections' | 'deoptimisations') => (results: Results) =>
 const frames = 'frames/s';
 const unsegmented = 'arrived unsegmented';
 const neighbours = 'lost of unicast between two others';
+const forged = "frames in another guest's name that arrived";
 
 const promises: readonly Promised[] = [
 	against(OFFLOAD, '64 B', 'v2v-64-sleep', frames, 'bridge', { least: 1 }),
@@ -183,6 +184,17 @@ const promises: readonly Promised[] = [
 		]),
 	),
 	alone(OFFLOAD, '`kill -9` of the daemon: frames lost', 'disruption', 0, { most: 0 }, ''),
+	alone(OFFLOAD, 'the same, forged frames that arrived', 'disruption', forged, { most: 0 }, ''),
+	alone(OFFLOAD, "upgrade from another version's programs: frames lost", 'upgrade', 0, { most: 0 }, ''),
+	alone(OFFLOAD, 'the same, forged frames that arrived', 'upgrade', forged, { most: 0 }, ''),
+	alone(
+		USERSPACE,
+		'`kill -9` of the daemon: forged frames that arrived',
+		'disruption',
+		forged,
+		{ most: 0 },
+		'',
+	),
 	against(USERSPACE, '64 B', 'v2v-64-sleep', frames, 'bridge', { least: 0.9 }),
 	against(USERSPACE, '64 B, guests sleeping in `poll`', 'v2v-64-poll', frames, 'bridge', { least: 0.4 }),
 	...['ovs', 'vde'].map(other => against(USERSPACE, '64 B', 'v2v-64-sleep', frames, other, { least: 2 })),
@@ -191,6 +203,7 @@ const promises: readonly Promised[] = [
 	alone(USERSPACE, '64 KB GSO, unsegmented', 'v2v-gso-poll', unsegmented, { least: 99.9 }, '%'),
 	against(USERSPACE, 'request/response', 'rr-v2v-64', 0, 'bridge', { least: 0.8 }),
 	against(USERSPACE, 'request/response, p99', 'rr-v2v-64', 'p99', 'bridge', { most: 1.5 }),
+	against(USERSPACE, 'delay at half of its own limit, p99', 'v2v-half', 'p99', 'c-twin', { most: 3 }),
 	once(USERSPACE, 'garbage collections in the frame path', { most: 0 }, '', micro('collections')),
 	once(USERSPACE, 'deoptimisations in the frame path', { most: 0 }, '', micro('deoptimisations')),
 	...[OFFLOAD, USERSPACE].flatMap(peer => [

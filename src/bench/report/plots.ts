@@ -103,6 +103,8 @@ export const wanted: readonly Wanted[] = [
 			...['transactions/s', 'p50', 'p99', 'p99.9', 'p99.99'].map(metric => ['rr-v2v-64', metric] as const),
 			...['transactions/s', 'p50', 'p99', 'p99.99'].map(metric => ['rr-v2p-64', metric] as const),
 			...['transactions/s', 'p50', 'p99'].map(metric => ['rr-loaded', metric] as const),
+			...['transactions/s', 'p50', 'p99', 'p99.99'].map(metric => ['rr-half', metric] as const),
+			...['transactions/s', 'p50', 'p99'].map(metric => ['udp-rr', metric] as const),
 		],
 	},
 	{

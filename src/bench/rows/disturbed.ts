@@ -1,14 +1,15 @@
 /** Rows in which something else goes on, or goes wrong. */
 import { FEW_GUESTS } from '../ground.js';
 import { limitedTraffic } from '../traffic/compared.js';
-import { restartTraffic, unpluggedTraffic } from '../traffic/disruption.js';
+import { restartTraffic, unpluggedTraffic, upgradeTraffic } from '../traffic/disruption.js';
 import { type Path, V2P } from '../traffic/emulated.js';
-import { floodedTraffic } from '../traffic/fan.js';
+import { floodedTraffic, overdrawnTraffic, SHARE } from '../traffic/fan.js';
+import { commonHalf, ownHalf } from '../traffic/limit.js';
 import { loadedTraffic } from '../traffic/loaded.js';
 import { stormTraffic } from '../traffic/storm.js';
 import { titleOf } from './emulated.js';
 import * as metrics from './metrics.js';
-import type { Row } from './row.js';
+import type { Row, Table } from './row.js';
 
 const FEW = [FEW_GUESTS] as const;
 
@@ -56,14 +57,48 @@ export function unpluggedRow(short: string, path: Path): Row {
 	};
 }
 
-export const loadedRow: Row = {
-	name: 'rr-loaded',
-	title: "request/response V2V 64 B, while two others exchange half of the bridge's limit",
-	table: 'usual',
+/** @param longer than other runs: 1 in 10,000 answers takes many to see. */
+export function loadedRow(name: string, whose: 'bridge' | 'peer', table: Table, longer = 1): Row {
+	const half = whose === 'bridge' ? commonHalf : ownHalf;
+	return {
+		name,
+		title: `request/response V2V 64 B, while two others exchange half of the ${whose}'s ${whose === 'peer' ? 'own ' : ''}limit`,
+		table,
+		wants: [],
+		guests: FEW,
+		prepare: ([place]) => half(place!),
+		traffic: async ([place], { seconds, warmup }) =>
+			loadedTraffic(place!, await half(place!), { seconds: seconds * longer, warmup }),
+		metrics: [
+			metrics.transactions,
+			...metrics.delays('p50', 'p99', 'p999', 'p9999'),
+			metrics.loadCarried,
+			metrics.loadLoss,
+		],
+	};
+}
+
+/** Guests 0 and 2 may send the same; guest 0 sends twice that. */
+export const overdrawnRow: Row = {
+	name: 'overdrawn',
+	title: `two guests with a limit of ${SHARE.toLocaleString('en')} frames/s, where the peer has limits; one sends twice that`,
+	table: 'all',
 	wants: [],
 	guests: FEW,
-	traffic: ([place], timing) => loadedTraffic(place!, timing),
-	metrics: [metrics.transactions, ...metrics.delays('p50', 'p99', 'p999'), metrics.loadLoss],
+	traffic: ([place], timing) => overdrawnTraffic(place!, timing),
+	metrics: [metrics.fairness, metrics.overdrawn, metrics.offered, metrics.otherLoss],
+};
+
+/** To this version, from programs that share nothing with its own but what they do. */
+export const upgradeRow: Row = {
+	...disruptionRow,
+	name: 'upgrade',
+	title: "upgrade of the daemon, another version's programs replaced, V2V at 10,000 frames/s",
+	table: 'all',
+	wants: ['daemon', 'programs'],
+	needs: { program: 'clang-14', package: 'clang-14 llvm-14 libbpf-dev' },
+	prepare: ([place]) => place!.peer.downgrade!(),
+	traffic: ([place]) => upgradeTraffic(place!),
 };
 
 export const floodedRow: Row = {

@@ -1,6 +1,7 @@
 /** Rows of guest.c: frames as fast as they go, at a rate, and one request after another. */
 import { FEW_GUESTS } from '../ground.js';
 import { emulatedTraffic, type Path, V2V } from '../traffic/emulated.js';
+import { ownHalf } from '../traffic/limit.js';
 import * as metrics from './metrics.js';
 import type { Metric, Row, Table } from './row.js';
 
@@ -98,6 +99,22 @@ export function pacedRow(name: string, rate: number, table: Table, longer = 1): 
 			...metrics.delays('p50', 'p99', 'p999', 'p9999'),
 			metrics.loss,
 		],
+	};
+}
+
+/** Each peer as busy as it is at half of what it can. @param longer as for {@link pacedRow}. */
+export function halfRow(longer: number): Row {
+	const words = (rate: number): string[] => ['flood', '--wait', 'poll', '--rate', String(Math.round(rate))];
+	return {
+		name: 'v2v-half',
+		title: "V2V 64 B at half of the peer's own limit: delay",
+		table: 'all',
+		wants: [],
+		guests: FEW,
+		prepare: ([place]) => ownHalf(place!),
+		traffic: async ([place], { seconds, warmup }) =>
+			emulatedTraffic(place!, V2V, words(await ownHalf(place!)), { seconds: seconds * longer, warmup }),
+		metrics: [metrics.framesPerSecond, ...metrics.delays('p50', 'p99', 'p999', 'p9999'), metrics.loss],
 	};
 }
 

@@ -5,10 +5,28 @@
 import { MANY_GUESTS } from '../ground.js';
 import { P2V, V2P, V2V } from '../traffic/emulated.js';
 import { fanRow, groupRow, manyRow, scaleRow } from './crowd.js';
-import { disruptionRow, floodedRow, limitedRow, loadedRow, stormRow, unpluggedRow } from './disturbed.js';
-import { floodRow, floodRow6, flowsRow, gsoRow, overloadRow, pacedRow, responseRow } from './emulated.js';
+import {
+	disruptionRow,
+	floodedRow,
+	limitedRow,
+	loadedRow,
+	overdrawnRow,
+	stormRow,
+	unpluggedRow,
+	upgradeRow,
+} from './disturbed.js';
+import {
+	floodRow,
+	floodRow6,
+	flowsRow,
+	gsoRow,
+	halfRow,
+	overloadRow,
+	pacedRow,
+	responseRow,
+} from './emulated.js';
 import type { Row } from './row.js';
-import { connectRow, roundTripRow, tcpRow } from './tcp.js';
+import { connectRow, datagramRow, roundTripRow, tcpRow } from './tcp.js';
 
 export const rows: readonly Row[] = [
 	floodRow('v2v', V2V, 64, 'sleep', 'quick'),
@@ -34,6 +52,7 @@ export const rows: readonly Row[] = [
 	flowsRow('p2v', P2V, 256, 'all'),
 	floodRow6('p2v', P2V, 'poll', 'all'),
 	overloadRow,
+	halfRow(4),
 	gsoRow('v2v', V2V, 'sleep', 'all'),
 	gsoRow('v2v', V2V, 'poll', 'quick'),
 	gsoRow('v2p', V2P, 'sleep', 'usual'),
@@ -46,18 +65,22 @@ export const rows: readonly Row[] = [
 	pacedRow('v2v-paced-100k', 100_000, 'all'),
 	responseRow('v2v', V2V, 64, 'quick'),
 	responseRow('v2p', V2P, 64, 'usual'),
-	loadedRow,
+	loadedRow('rr-loaded', 'bridge', 'usual'),
+	loadedRow('rr-half', 'peer', 'all', 8),
 	floodedRow,
+	overdrawnRow,
 	tcpRow('offloads', "guests' offloads on", 'usual'),
 	tcpRow('plain', "guests' offloads off", 'all', { offloads: false }),
 	tcpRow('8', '8 at once', 'all', { streams: 8 }),
 	tcpRow('9000', 'MTU 9000', 'all', { mtu: 9000 }),
 	tcpRow('9000-plain', "MTU 9000, guests' offloads off", 'all', { offloads: false, mtu: 9000 }),
 	roundTripRow,
+	datagramRow,
 	connectRow,
 	limitedRow,
 	stormRow,
 	disruptionRow,
+	upgradeRow,
 	unpluggedRow('v2v', V2V),
 	unpluggedRow('v2p', V2P),
 	fanRow(8),

@@ -57,6 +57,13 @@ export const goodput = metric<SearchResult>('of that, with twice as much offered
 	r.rate > 0 ? (100 * r.goodput) / r.rate : undefined,
 );
 
+/** The load beside, as it arrived. */
+export const loadCarried = metric<ResponseResult>(
+	'the load, frames/s',
+	'/s',
+	'more',
+	({ load }) => load?.received,
+);
 export const loadLoss = metric<ResponseResult>('of the load, lost', '%', 'less', ({ load }) =>
 	load && load.sent > 0 ? Math.max(0, 100 * (1 - load.received / load.sent)) : undefined,
 );
@@ -114,6 +121,25 @@ export const bothDeliveries = metric<FanResult>(
 	'/s',
 	'more',
 	r => (r.deliveries + r.alsoDeliveries) / r.elapsed,
+);
+
+export const overdrawn = metric<FanResult>(
+	'of its limit, what arrives from the one that sends more',
+	'%',
+	'less',
+	({ deliveries, elapsed, limit }) => limit && (100 * deliveries) / elapsed / limit,
+);
+export const offered = metric<FanResult>(
+	'of its limit, what that one sends',
+	'%',
+	'more',
+	({ sent, elapsed, limit }) => limit && (100 * sent) / elapsed / limit,
+);
+export const otherLoss = metric<FanResult>(
+	'of what the other one sends, lost',
+	'%',
+	'less',
+	r => (100 * Math.max(0, r.alsoSent - r.alsoDeliveries)) / Math.max(1, r.alsoSent),
 );
 
 export const victimKeeps = metric<StormResult>(

@@ -28,6 +28,8 @@ export interface Row {
 	guests: readonly number[];
 	/** A run that disturbs the machine by itself: what else went on then says nothing. */
 	unquiet?: boolean;
+	/** What has to be known, or to be in place, before a run: it isn't measured. */
+	prepare?(places: readonly Place[]): Promise<unknown>;
 	/** @param places one for each of `guests`. */
 	traffic(places: readonly Place[], timing: Timing): Promise<Traffic>;
 	/** The first metric is the row's own. */

@@ -1,6 +1,6 @@
-/** Rows of TCP between Linux stacks. */
+/** Rows of TCP and UDP between Linux stacks. */
 import { FEW_GUESTS } from '../ground.js';
-import { connectTraffic, type TcpOptions, tcpTraffic, USUAL_MTU } from '../traffic/tcp.js';
+import { type ConnectMode, connectTraffic, type TcpOptions, tcpTraffic, USUAL_MTU } from '../traffic/tcp.js';
 import * as metrics from './metrics.js';
 import type { Row, Table } from './row.js';
 
@@ -30,10 +30,16 @@ export const connectRow: Row = {
 	metrics: [metrics.connections, ...metrics.delays('p50', 'p99')],
 };
 
-export const roundTripRow: Row = {
-	...connectRow,
-	name: 'tcp-rr',
-	title: 'request/response by TCP between Linux stacks, a byte each way',
-	traffic: ([place], timing) => connectTraffic(place!, 'rr', timing),
-	metrics: [metrics.transactions, ...metrics.delays('p50', 'p99', 'p999', 'p9999')],
-};
+export const roundTripRow = roundTrips('tcp-rr', 'TCP', 'rr');
+/** The kernel takes a UDP datagram to its reader with less ado: more of the delay is the path's. */
+export const datagramRow = roundTrips('udp-rr', 'UDP', 'rr-udp');
+
+function roundTrips(name: string, protocol: string, mode: ConnectMode): Row {
+	return {
+		...connectRow,
+		name,
+		title: `request/response by ${protocol} between Linux stacks, a byte each way`,
+		traffic: ([place], timing) => connectTraffic(place!, mode, timing),
+		metrics: [metrics.transactions, ...metrics.delays('p50', 'p99', 'p999', 'p9999')],
+	};
+}

@@ -1,4 +1,5 @@
 /** The same traffic under two conditions, next to each other: one, other, other, one. */
+import type { Bandwidth } from '../peers/peer.js';
 import type { FloodResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
@@ -15,17 +16,23 @@ export async function scaleTraffic(few: Place, many: Place, timing: Timing): Pro
 
 /** Whether a frame costs more where its sender and its receiver have limits, though none is reached. @throws IpvtapError. */
 export async function limitedTraffic(place: Place, timing: Timing): Promise<Traffic> {
-	const race = (on: boolean) => async (): Promise<FloodResult> => {
-		for (const guest of [V2V.from, V2V.to]) await place.peer.limit!(guest as number, on);
+	const limit = async (both: Bandwidth | null): Promise<void> => {
+		for (const guest of [V2V.from, V2V.to]) await place.peer.limit!(guest as number, { tx: both, rx: both });
+	};
+	const race = (both: Bandwidth | null) => async (): Promise<FloodResult> => {
+		await limit(both);
 		return flood(place, timing);
 	};
 	try {
-		const { one, other, cpu } = await compare(race(false), race(true));
+		const { one, other, cpu } = await compare(race(null), race(PLENTY));
 		return { result: { elapsed: timing.seconds, unlimited: one, limited: other }, cpu };
 	} finally {
-		for (const guest of [V2V.from, V2V.to]) await place.peer.limit!(guest as number, false);
+		await limit(null);
 	}
 }
+
+/** As much as may be asked for. */
+const PLENTY: Bandwidth = { rate: 1e12, burst: 1 << 30 };
 
 function flood(place: Place, { seconds, warmup }: Timing): Promise<FloodResult> {
 	return emulate(place, V2V, WORDS, { seconds: seconds / 2, warmup });

@@ -3,6 +3,7 @@
  * and started again at once, or the wire is unplugged for a moment.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { IpvtapError } from '../../errors.js';
 import type { FloodResult } from '../results.js';
 import type { Traffic } from '../run.js';
 import type { Place } from '../site.js';
@@ -10,6 +11,7 @@ import { emulate, type Path, V2V } from './emulated.js';
 import { forge } from './forger.js';
 
 const RATE = 10_000;
+const WORDS = ['flood', '--wait', 'poll', '--rate', String(RATE)];
 const BEFORE_MS = 300;
 /** A daemon that adopts a few guests is there again in well under a second, on a machine that has nothing else to do. */
 const SECONDS = 3;
@@ -18,6 +20,16 @@ const UNPLUGGED_MS = 200;
 /** @throws IpvtapError when the peer doesn't come back. */
 export function restartTraffic(place: Place): Promise<Traffic> {
 	return disrupted(place, V2V, () => place.peer.restart!());
+}
+
+/** @throws IpvtapError when the peer doesn't come back, or another version's programs are still at work. */
+export async function upgradeTraffic(place: Place): Promise<Traffic> {
+	const traffic = await restartTraffic(place);
+	// The restart may have taken longer than the traffic.
+	await emulate(place, V2V, WORDS, { seconds: 0.1, warmup: 0 });
+	const { peer } = place;
+	if ((await peer.counted!(V2V.from as number)) > 0) return traffic;
+	throw new IpvtapError('failed', `upgrade ${peer.name}: its own programs have seen no frame`);
 }
 
 /** @throws IpvtapError with the emulator's own words. */
@@ -30,8 +42,7 @@ export function unpluggedTraffic(place: Place, path: Path): Promise<Traffic> {
 }
 
 async function disrupted(place: Place, path: Path, disrupt: () => Promise<void>): Promise<Traffic> {
-	const words = ['flood', '--wait', 'poll', '--rate', String(RATE)];
-	const flow = emulate<FloodResult>(place, path, words, { seconds: SECONDS, warmup: 0.1 });
+	const flow = emulate<FloodResult>(place, path, WORDS, { seconds: SECONDS, warmup: 0.1 });
 	const forger = forge(place, SECONDS);
 	for (const one of [flow, forger]) one.catch(() => {});
 	await sleep(BEFORE_MS);

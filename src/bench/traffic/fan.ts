@@ -1,6 +1,7 @@
 /** Traffic of fan.c: guest 0 speaks to many, and guests 1 and 2 go on talking to each other; or two flood a third. */
 import { exec } from '../../lab/command.js';
 import { guestIp, guestMac } from '../ground.js';
+import type { Bandwidth } from '../peers/peer.js';
 import type { FanResult } from '../results.js';
 import type { Timing, Traffic } from '../run.js';
 import type { Place } from '../site.js';
@@ -33,12 +34,37 @@ export async function fanTraffic(place: Place, timing: Timing, every?: number): 
 
 /** Guests 0 and 2 flood guest 1. @throws IpvtapError with the emulator's own words. */
 export async function floodedTraffic(place: Place, timing: Timing): Promise<Traffic> {
+	const result = await fan(place, 0, towardsGuest1(place), timing);
+	return { result, cpu: result.cpuNs / 1e9 };
+}
+
+/** Frames/s that a guest may send: two take less than half of the bridge's limit when one sends twice this. */
+export const SHARE = 50_000;
+const FRAME = 64;
+/** Bytes: as little as ipvtap takes, and what goes beyond the rate in the first 20 ms. */
+const BURST = 64 * 1024;
+
+/** Guests 0 and 2 may send the same, and to guest 1; guest 0 sends twice that. @throws IpvtapError. */
+export async function overdrawnTraffic(place: Place, timing: Timing): Promise<Traffic> {
 	const { peer } = place;
+	const limit = async (tx: Bandwidth | null): Promise<void> => {
+		for (const guest of [0, 2]) await peer.limit?.(guest, { tx });
+	};
+	try {
+		await limit({ rate: SHARE * FRAME * 8, burst: BURST });
+		const words = [...towardsGuest1(place), '--rate', String(2 * SHARE), '--also-rate', String(SHARE)];
+		const result = await fan(place, 0, words, timing);
+		return { result: { ...result, limit: SHARE }, cpu: result.cpuNs / 1e9 };
+	} finally {
+		await limit(null);
+	}
+}
+
+/** From guests 0 and 2. */
+function towardsGuest1({ peer }: Place): string[] {
 	const hop = (from: number): string => peer.router?.(from) ?? guestMac(1);
 	const also = `${peer.guestEdge(2)},${who(2)},${hop(2)}`;
-	const words = ['--target', `${hop(0)}/${guestIp(1)}`, '--to', peer.guestEdge(1), '--also', also];
-	const result = await fan(place, 0, words, timing);
-	return { result, cpu: result.cpuNs / 1e9 };
+	return ['--target', `${hop(0)}/${guestIp(1)}`, '--to', peer.guestEdge(1), '--also', also];
 }
 
 /** Runs fan.c, guest `from` sending. @param edge where its frames go instead of where it belongs. */

@@ -1,6 +1,6 @@
 /**
- * TCP between two Linux stacks, each in a namespace behind a TAP's fd with a relay in QEMU's place (relay.c). What the
- * relays cost is the same for every peer, and much: these rows say what users of TCP feel, not what a frame costs.
+ * TCP and UDP between two Linux stacks, each in a namespace behind a TAP's fd with a relay in QEMU's place (relay.c).
+ * What the relays cost is the same for every peer, and much: these rows say what users feel, not what a frame costs.
  */
 import { spawn } from 'node:child_process';
 import { exec, toolsEnv } from '../../lab/command.js';
@@ -25,11 +25,11 @@ export function tcpTraffic(place: Place, options: TcpOptions, timing: Timing): P
 	return withStacks(place, options, ends => transfer(ends, options.streams, timing));
 }
 
-/**
- * Connections opened and closed one after the other, or round trips on one of them (connect.c).
- * @throws IpvtapError with the program's own words.
- */
-export function connectTraffic(place: Place, mode: 'connect' | 'rr', timing: Timing): Promise<Traffic> {
+/** TCP connections opened and closed one after the other, round trips on one of them, or round trips by UDP (connect.c). */
+export type ConnectMode = 'connect' | 'rr' | 'rr-udp';
+
+/** @throws IpvtapError with the program's own words. */
+export function connectTraffic(place: Place, mode: ConnectMode, timing: Timing): Promise<Traffic> {
 	return withStacks(place, { offloads: true, mtu: USUAL_MTU }, ends => connect(place, ends, mode, timing));
 }
 
@@ -109,7 +109,7 @@ async function ask<T>(
 	const service = spawn(enter!, [...words, ...serve], { stdio: 'ignore', env: toolsEnv });
 	service.on('error', () => {});
 	try {
-		const listening = `ss -Hltn 'sport = :${port}' | grep -q .`;
+		const listening = `ss -Hltun 'sport = :${port}' | grep -q .`;
 		await until(
 			`${serve[0]} to listen`,
 			5000,
@@ -140,13 +140,14 @@ async function transfer(ends: Ends, streams: number, timing: Timing): Promise<Tr
 async function connect(
 	{ ground }: Place,
 	ends: Ends,
-	mode: string,
+	mode: ConnectMode,
 	{ seconds, warmup }: Timing,
 ): Promise<Traffic> {
 	const { connect: program } = ground.programs;
 	const port = String(CONNECT_PORT);
+	const server = [program, mode === 'rr-udp' ? 'serve-udp' : 'serve', port];
 	const client = [program, mode, guestIp(1), port, String(seconds), String(warmup)];
-	const { answer, others } = await ask<ConnectResult>(ends, CONNECT_PORT, [program, 'serve', port], client);
+	const { answer, others } = await ask<ConnectResult>(ends, CONNECT_PORT, server, client);
 	// The server does what the client does.
 	return { result: answer, cpu: (2 * answer.cpuNs) / 1e9 + others };
 }

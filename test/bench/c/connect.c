@@ -1,10 +1,12 @@
 /*
  * How many TCP connections a second: each is opened, carries a byte there and a byte back, and is closed, one after the
- * other. Or how many bytes there and back on one of them.
+ * other. Or how many bytes there and back on one of them, or by UDP.
  *
- *   connect serve PORT                        until it is killed; prints "ready"
- *   connect connect IPv4 PORT SECONDS WARMUP  one JSON object on stdout
- *   connect rr      IPv4 PORT SECONDS WARMUP
+ *   connect serve     PORT                        until it is killed; prints "ready"
+ *   connect serve-udp PORT
+ *   connect connect   IPv4 PORT SECONDS WARMUP    one JSON object on stdout
+ *   connect rr        IPv4 PORT SECONDS WARMUP
+ *   connect rr-udp    IPv4 PORT SECONDS WARMUP
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -13,15 +15,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int stream_socket(void)
+static int open_socket(int type)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-	struct timeval limit = {.tv_sec = 2};
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+	/* A lost packet must not stop the run for longer. TCP sends it again by itself, and wants time for that. */
+	struct timeval limit = type == SOCK_STREAM ? (struct timeval){.tv_sec = 2} : (struct timeval){.tv_usec = 50000};
 
 	if (fd < 0)
 		DIE("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	/* A lost packet must not stop the run for longer. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	return fd;
@@ -34,16 +36,23 @@ static void no_delay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void serve(uint16_t port)
+static int bind_to(int type, uint16_t port)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int fd = stream_socket();
-	char byte;
+	int fd = open_socket(type);
 
-	if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fd, 128) < 0)
+	if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || (type == SOCK_STREAM && listen(fd, 128) < 0))
 		DIE("listen");
 	puts("ready");
 	fflush(stdout);
+	return fd;
+}
+
+static void serve(uint16_t port)
+{
+	int fd = bind_to(SOCK_STREAM, port);
+	uint8_t byte;
+
 	for (;;) {
 		int one = accept(fd, NULL, NULL);
 		if (one < 0)
@@ -56,27 +65,49 @@ static void serve(uint16_t port)
 	}
 }
 
-static int open_to(const struct sockaddr_in *there)
+static void serve_udp(uint16_t port)
 {
-	int fd = stream_socket();
+	int fd = bind_to(SOCK_DGRAM, port);
+	uint8_t byte;
 
-	no_delay(fd);
+	for (;;) {
+		struct sockaddr_in whom;
+		socklen_t length = sizeof whom;
+		if (recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&whom, &length) == 1)
+			sendto(fd, &byte, 1, 0, (struct sockaddr *)&whom, length);
+	}
+}
+
+static int open_to(int type, const struct sockaddr_in *there)
+{
+	int fd = open_socket(type);
+
+	if (type == SOCK_STREAM)
+		no_delay(fd);
 	if (connect(fd, (const struct sockaddr *)there, sizeof *there) == 0)
 		return fd;
 	close(fd);
 	return -1;
 }
 
+/* Each byte is the next number: by UDP, an answer that was given up on may still come. */
 static int exchange(int fd)
 {
-	char byte = 1;
+	static uint8_t number;
+	uint8_t byte = ++number;
 
-	return write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1;
+	if (write(fd, &byte, 1) != 1)
+		return 0;
+	do {
+		if (read(fd, &byte, 1) != 1)
+			return 0;
+	} while (byte != number);
+	return 1;
 }
 
 static int transact(const struct sockaddr_in *there)
 {
-	int fd = open_to(there);
+	int fd = open_to(SOCK_STREAM, there);
 	int done = fd >= 0 && exchange(fd);
 
 	if (fd >= 0)
@@ -84,7 +115,9 @@ static int transact(const struct sockaddr_in *there)
 	return done;
 }
 
-static void run(int stays, const char *address, uint16_t port, double seconds, double warmup)
+enum what { CONNECT, RR, RR_UDP };
+
+static void run(enum what what, const char *address, uint16_t port, double seconds, double warmup)
 {
 	struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct histogram *delay = calloc(1, sizeof *delay);
@@ -92,9 +125,9 @@ static void run(int stays, const char *address, uint16_t port, double seconds, d
 
 	if (inet_pton(AF_INET, address, &there.sin_addr) != 1)
 		DIE(address);
-	int fd = stays ? open_to(&there) : -1;
+	int fd = what == CONNECT ? -1 : open_to(what == RR ? SOCK_STREAM : SOCK_DGRAM, &there);
 	while ((at = now_ns()) < end) {
-		int done = stays ? exchange(fd) : transact(&there);
+		int done = what == CONNECT ? transact(&there) : exchange(fd);
 		if (at < begin)
 			continue;
 		if (done)
@@ -111,13 +144,18 @@ static void run(int stays, const char *address, uint16_t port, double seconds, d
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "serve")) {
+	static const char *const names[] = {[CONNECT] = "connect", [RR] = "rr", [RR_UDP] = "rr-udp"};
+
+	if (argc == 3 && !strcmp(argv[1], "serve"))
 		serve((uint16_t)atoi(argv[2]));
-	} else if (argc == 6 && (!strcmp(argv[1], "connect") || !strcmp(argv[1], "rr"))) {
-		run(!strcmp(argv[1], "rr"), argv[2], (uint16_t)atoi(argv[3]), atof(argv[4]), atof(argv[5]));
-	} else {
-		fprintf(stderr, "connect: want serve PORT, or connect|rr IPv4 PORT SECONDS WARMUP\n");
-		return 2;
+	if (argc == 3 && !strcmp(argv[1], "serve-udp"))
+		serve_udp((uint16_t)atoi(argv[2]));
+	for (int what = CONNECT; argc == 6 && what <= RR_UDP; what++) {
+		if (strcmp(argv[1], names[what]))
+			continue;
+		run((enum what)what, argv[2], (uint16_t)atoi(argv[3]), atof(argv[4]), atof(argv[5]));
+		return 0;
 	}
-	return 0;
+	fprintf(stderr, "connect: want serve|serve-udp PORT, or connect|rr|rr-udp IPv4 PORT SECONDS WARMUP\n");
+	return 2;
 }

@@ -2,7 +2,7 @@
  * A guest that speaks to all: what it sends reaches how many, and how two neighbours fare meanwhile.
  *
  *   fan --from EDGE --source MAC/IP [--target MAC/IP] [--rate 0] [--to EDGE[,MAC/IP,GROUP]]...
- *       [--neighbours MAC/IP,MAC/IP[,HOP] --pace 5000] [--also EDGE,MAC/IP[,HOP]] [--forge MAC/IP]
+ *       [--neighbours MAC/IP,MAC/IP[,HOP] --pace 5000] [--also EDGE,MAC/IP[,HOP] [--also-rate 0]] [--forge MAC/IP]
  *       --seconds 1  --warmup 0.2
  *
  * One thread sends from CPU 0 to all, or to --target, as fast as it goes (or --rate frames/s, a millisecond's worth at a
@@ -11,7 +11,7 @@
  *
  * A receiver with a GROUP says by IGMP that it has joined this one; then only what comes to members of the target's
  * group counts as delivered, and the rest as strays. --also floods the same target from another guest, likewise from
- * CPU 0. --forge has every other frame sent with this address, and marks all as forged: --source isn't the sender's own then, either.
+ * CPU 0, or at --also-rate. --forge has every other frame sent with this address, and marks all as forged: --source isn't the sender's own then, either.
  * One JSON object on stdout.
  */
 #include "common.h"
@@ -40,7 +40,7 @@ static struct {
 	unsigned receivers;
 	int forges;
 	int paced;
-	double rate, pace, seconds, warmup;
+	double rate, also_rate, pace, seconds, warmup;
 } opt = {.target = {{255, 255, 255, 255, 255, 255}, {255, 255, 255, 255}, 0}, .pace = 5000, .seconds = 1, .warmup = 0.2};
 
 static struct edge from, also, to[RECEIVERS_MAX];
@@ -68,14 +68,17 @@ static void *sender(void *arg)
 	uint32_t mark = s->flow == FLOW_ALL && opt.forges ? FLOW_FORGED : s->flow;
 	uint8_t *frames[2] = {malloc(length), malloc(length)};
 	double due = 0;
+	uint64_t last = now_ns();
 
 	pin(s->cpu);
 	prctl(PR_SET_TIMERSLACK, 1);
 	build_frame(frames[0], s->edge->vnet, FRAME, 0, &s->source, &s->target, mark);
 	build_frame(frames[1], s->edge->vnet, FRAME, 0, mark == FLOW_FORGED ? &opt.forged : &s->source, &s->target, mark);
 	while (!stop_senders) {
-		/* What a descheduled sender has missed isn't made up for. */
-		due = s->rate > 0 ? due + s->rate * TICK_NS / 1e9 : 32;
+		/* What a descheduled sender has missed isn't made up for; a tick that comes late, as all do, is. */
+		uint64_t now = now_ns(), passed = now - last;
+		last = now;
+		due = s->rate > 0 ? due + s->rate * (double)(passed < 2 * TICK_NS ? passed : 2 * TICK_NS) / 1e9 : 32;
 		for (; due >= 1 && !stop_senders; due--)
 			if (write(s->edge->fd, frames[sent[s->flow] & 1], length) == (ssize_t)length)
 				sent[s->flow]++;
@@ -127,7 +130,7 @@ static void run(void)
 	if (opt.paced)
 		streams[count++] = (struct stream){&to[0], opt.neighbours[0], opt.hop, FLOW_NEIGHBOUR, opt.pace, -1};
 	if (opt.also)
-		streams[count++] = (struct stream){&also, opt.also_source, opt.also_target, FLOW_ALSO, 0, 0};
+		streams[count++] = (struct stream){&also, opt.also_source, opt.also_target, FLOW_ALSO, opt.also_rate, opt.also_rate > 0 ? -1 : 0};
 	if (pthread_create(&reader, NULL, receiver, NULL))
 		DIE("pthread_create");
 	for (int i = 0; i < count; i++)
@@ -135,13 +138,14 @@ static void run(void)
 			DIE("pthread_create");
 	sleep_ns((uint64_t)(opt.warmup * 1e9));
 	uint64_t at = now_ns(), all = sent[FLOW_ALL], got = received[FLOW_ALL], astray = strays;
-	uint64_t also_got = received[FLOW_ALSO];
+	uint64_t also_got = received[FLOW_ALSO], also_all = sent[FLOW_ALSO];
 	sleep_ns((uint64_t)(opt.seconds * 1e9));
 	double elapsed = (double)(now_ns() - at) / 1e9;
 	all = sent[FLOW_ALL] - all;
 	got = received[FLOW_ALL] - got;
 	astray = strays - astray;
 	also_got = received[FLOW_ALSO] - also_got;
+	also_all = sent[FLOW_ALSO] - also_all;
 	stop_senders = 1;
 	for (int i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
@@ -155,10 +159,10 @@ static void run(void)
 	stop_receiver = 1;
 	pthread_join(reader, NULL);
 	printf("{\"elapsed\":%.6f,\"sent\":%llu,\"deliveries\":%llu,\"totalDeliveries\":%llu,\"neighbourSent\":%llu,"
-		   "\"neighbourReceived\":%llu,\"strays\":%llu,\"alsoDeliveries\":%llu,\"cpuNs\":%llu}\n",
+		   "\"neighbourReceived\":%llu,\"strays\":%llu,\"alsoSent\":%llu,\"alsoDeliveries\":%llu,\"cpuNs\":%llu}\n",
 		elapsed, (unsigned long long)all, (unsigned long long)got, (unsigned long long)received[FLOW_ALL],
 		(unsigned long long)sent[FLOW_NEIGHBOUR], (unsigned long long)received[FLOW_NEIGHBOUR],
-		(unsigned long long)astray, (unsigned long long)also_got,
+		(unsigned long long)astray, (unsigned long long)also_all, (unsigned long long)also_got,
 		(unsigned long long)clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 }
 
@@ -264,7 +268,7 @@ static void parse_also(char *text)
 }
 
 static const struct option long_options[] = {{"from", 1, 0, 'f'}, {"source", 1, 0, 's'}, {"to", 1, 0, 't'},
-	{"target", 1, 0, 'T'}, {"also", 1, 0, 'a'}, {"forge", 1, 0, 'F'}, {"rate", 1, 0, 'r'}, {"neighbours", 1, 0, 'n'}, {"pace", 1, 0, 'p'}, {"seconds", 1, 0, 'S'},
+	{"target", 1, 0, 'T'}, {"also", 1, 0, 'a'}, {"also-rate", 1, 0, 'A'}, {"forge", 1, 0, 'F'}, {"rate", 1, 0, 'r'}, {"neighbours", 1, 0, 'n'}, {"pace", 1, 0, 'p'}, {"seconds", 1, 0, 'S'},
 	{"warmup", 1, 0, 'W'}, {0}};
 
 int main(int argc, char **argv)
@@ -276,6 +280,7 @@ int main(int argc, char **argv)
 		case 't': opt.to[opt.receivers++ % RECEIVERS_MAX] = optarg; break;
 		case 'T': opt.target = parse_address(optarg); break;
 		case 'a': parse_also(optarg); break; /* after --target */
+		case 'A': opt.also_rate = atof(optarg); break;
 		case 'F': opt.forges = 1; opt.forged = parse_address(optarg); break;
 		case 'r': opt.rate = atof(optarg); break;
 		case 'n': parse_neighbours(optarg); break;
