@@ -26,7 +26,7 @@ export interface Libbpf {
 	mapNextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
 	objectPin(fd: number, path: string): number;
 	objectGet(path: string): number;
-	linkCreate(program: number, ifindex: number, hook: number, options: null): number;
+	linkCreate(program: number, ifindex: number, hook: number, options: Uint8Array): number;
 	linkUpdate(link: number, program: number, options: null): number;
 	infoByFd(fd: number, info: Uint8Array, length: Uint32Array): number;
 	testRun(program: number, options: Uint8Array): number;

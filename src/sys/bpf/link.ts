@@ -5,10 +5,16 @@
 import { errnoName, SysError } from '../libc.js';
 import { checkBpf, libbpf } from './libbpf.js';
 
-/** Attaches a program to a device's ingress. @returns the link's descriptor. @throws SysError; EINVAL before Linux 6.6. @syscalls bpf */
+/**
+ * Attaches a program to a device's ingress, in front of those that are there. @returns the link's descriptor.
+ * @throws SysError; EINVAL before Linux 6.6. @syscalls bpf
+ */
 export function attachTcx(ifindex: number, program: number): number {
+	const options = new DataView(new ArrayBuffer(LINK_OPTIONS));
+	options.setBigUint64(0, BigInt(LINK_OPTIONS), LITTLE_ENDIAN);
+	options.setUint32(8, BPF_F_BEFORE, LITTLE_ENDIAN);
 	return checkBpf(
-		libbpf().linkCreate(program, ifindex, BPF_TCX_INGRESS, null),
+		libbpf().linkCreate(program, ifindex, BPF_TCX_INGRESS, new Uint8Array(options.buffer)),
 		`attach to device ${ifindex}`,
 	);
 }
@@ -45,6 +51,10 @@ export function isGone(error: unknown): boolean {
 
 /** linux/bpf.h: enum bpf_attach_type; struct bpf_link_info {u32 type, id, prog_id; union at 16 {u32 ifindex, attach_type}} */
 const BPF_TCX_INGRESS = 46;
+/** Of none in particular: of all. */
+const BPF_F_BEFORE = 8;
+/** The beginning of struct bpf_link_create_opts {size_t sz; u32 flags; …}, which every libbpf knows. */
+const LINK_OPTIONS = 16;
 const LINK_INFO = 48;
 const LINK_INFO_TCX = 16;
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
