@@ -10,14 +10,6 @@ export function sweepLeftovers(stateDir: string, isKept: (master: number) => boo
 	for (const { ifindex } of listLinks()) if (!isKept(ifindex)) sweepRules(stateDir, ifindex);
 }
 
-/**
- * What the NIC was told of a port goes before anything else comes, whatever hook that is: until then, and without it, the
- * programs beneath do the same.
- */
-export function dropRules(stateDir: string, master: number): void {
-	sweepRules(stateDir, master);
-}
-
 /** The port on this master does without: it has all frames, and nobody else must. */
 export function dropLeftovers(stateDir: string, master: number): void {
 	Pins.sweep(stateDir, other => other !== master);

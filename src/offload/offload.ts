@@ -128,8 +128,11 @@ export interface OffloadedPort {
 	 * attached may go on judging in our place, by what it knew; from now on nothing of it is left.
 	 */
 	settle(): MaybePromise<void>;
-	/** Somebody has taken filters off a device's TC ingress: ours come back. @returns whether any was missing. */
-	mend?(ifindex: number): MaybePromise<boolean>;
+	/**
+	 * Somebody has taken filters off a device's TC ingress: ours come back. Without an `ifindex` it is asked now and then,
+	 * for what the kernel tells nobody of. @returns whether any was missing.
+	 */
+	mend?(ifindex?: number): MaybePromise<boolean>;
 	counters(edge: number): OffloadCounters;
 	/** Takes everything back: no program, map, pin, filter or rule is left. May be called when devices have gone. */
 	detach(): MaybePromise<void>;

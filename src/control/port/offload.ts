@@ -13,7 +13,7 @@ import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../datapath/verdict.js';
 import { asIpvtapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { chooseOffload } from '../../offload/choose.js';
-import { dropLeftovers, dropRules } from '../../offload/leftovers.js';
+import { dropLeftovers } from '../../offload/leftovers.js';
 import type {
 	MaybePromise,
 	OffloadContext,
@@ -23,6 +23,7 @@ import type {
 	SlaveGroups,
 	SlavePolicy,
 } from '../../offload/offload.js';
+import { sweepRules } from '../../offload/tc-flower/rules.js';
 import { deleteLink, getLink, type Link, listLinks, requireLink, setLink } from '../../sys/netlink/link.js';
 import { rebind } from '../../sys/packet.js';
 import { createTap, TAP_MTU_MAX } from '../../sys/tap.js';
@@ -68,6 +69,7 @@ export class PortOffload {
 	#wanted = 'none';
 	/** Whether everybody has been plugged in whom a daemon before this had. */
 	#settled = false;
+	#watch: NodeJS.Timeout | undefined;
 	/** What hooks before this one counted, by edge. */
 	readonly #past = new Map<number, OffloadCounters>();
 	/** One thing after the other, also for hooks that take their time. */
@@ -118,7 +120,8 @@ export class PortOffload {
 		this.#wanted = wanted;
 		await this.#off();
 		this.#status = { name: 'none', ...(reason === undefined ? {} : { detail: reason }) };
-		dropRules(this.#options.stateDir, master.ifindex);
+		// What the NIC was told goes before any hook comes: the programs beneath do the same.
+		sweepRules(this.#options.stateDir, master.ifindex);
 		if (!hook) return dropLeftovers(this.#options.stateDir, master.ifindex);
 		try {
 			await this.#on(await hook.open(this.#context(master)), master);
@@ -191,8 +194,11 @@ export class PortOffload {
 		return this.#tell(hook => hook.settle());
 	}
 
-	/** Somebody has taken filters off a device. @returns whether one of the hook's was missing; it isn't any more. */
-	async mend(ifindex: number): Promise<boolean> {
+	/**
+	 * Somebody has taken filters off a device, or, without one, may have taken off anything else.
+	 * @returns whether one of the hook's was missing; it isn't any more.
+	 */
+	async mend(ifindex?: number): Promise<boolean> {
 		let missing = false;
 		await this.#tell(async hook => {
 			missing = (await hook.mend?.(ifindex)) ?? false;
@@ -242,11 +248,18 @@ export class PortOffload {
 		for (const [edge, groups] of this.#groups) await hook.setGroups?.(edge, groups);
 		await this.#routes.tell(hook);
 		if (this.#settled) await hook.settle();
+		this.#watch = setInterval(() => void this.#look(), WATCH_MS).unref();
+	}
+
+	/** Until then it is closed: nothing passes where the hook's programs are not. */
+	async #look(): Promise<void> {
+		if (await this.mend()) this.#options.log.warn('somebody detached programs of ours: they are back');
 	}
 
 	async #off(): Promise<void> {
 		const hook = this.#hook;
 		this.#hook = undefined;
+		clearInterval(this.#watch);
 		this.#warnings = [];
 		await this.#last;
 		if (hook) this.#remember(hook);
@@ -319,6 +332,7 @@ export class PortOffload {
 		this.#status = { name: 'none', detail: asIpvtapError(error).message };
 		const hook = this.#hook;
 		this.#hook = undefined;
+		clearInterval(this.#watch);
 		try {
 			await hook?.detach();
 		} catch (second) {
@@ -329,6 +343,8 @@ export class PortOffload {
 }
 
 const PUNT = 'ipvq-';
+/** How often what no event tells of is looked at: a few µs for each slave. */
+const WATCH_MS = 2000;
 
 /** A daemon that was killed has left one, perhaps of a master that has gone since. */
 function sweepPunts(own: string): void {

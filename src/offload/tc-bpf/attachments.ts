@@ -1,7 +1,7 @@
 /**
  * Programs on devices' TC ingress, in one of two ways:
  *
- *     tcx      Linux 6.6: a link, pinned. It comes before all filters, and among others' programs where they put it.
+ *     tcx      Linux 6.6: a link, pinned. It comes before all filters, and before all programs that are there.
  *     clsact   a filter of kind bpf, just before the shield's own; it stays without any process or pin
  *
  * What a daemon before this has attached stays, with the maps that it was loaded with, until `settle`: by then the new
@@ -93,16 +93,21 @@ export class Attachments {
 		this.#waits = false;
 	}
 
-	/** Somebody has taken filters off a device: ours come back. @returns whether one was missing. */
-	mend(ifindex: number): boolean {
-		const missing = [...this.#places].filter(
-			([pin, place]) =>
-				place.ifindex === ifindex &&
-				this.#attached.has(pin) &&
-				this.#attached.get(pin) === undefined &&
-				!filtersOn(ifindex).some(isOurs),
-		);
-		for (const [, place] of missing) this.#put(place);
+	/**
+	 * What somebody has taken off comes back. @param ifindex of a device whose filters have changed; absent: look at all
+	 * links, of which nobody is told. @returns whether any was missing.
+	 */
+	mend(ifindex?: number): boolean {
+		const missing = [...this.#places].filter(([pin, place]) => {
+			const link = this.#attached.get(pin);
+			if (ifindex === undefined) return link !== undefined && isDetached(link, place);
+			const isFilter = this.#attached.has(pin) && link === undefined;
+			return place.ifindex === ifindex && isFilter && !filtersOn(ifindex).some(isOurs);
+		});
+		for (const [pin, place] of missing) {
+			this.#dropLink(pin);
+			this.#put(place);
+		}
 		return missing.length > 0;
 	}
 
@@ -178,6 +183,11 @@ export function detachFilters(master: number, isKept: (ifindex: number) => boole
 			deleteFilter(ifindex, 'ingress', filterKey);
 		}
 	}
+}
+
+/** And not because its device has gone, whose removal is on the way. */
+function isDetached(link: number, { ifindex }: Place): boolean {
+	return linkDevice(link) === 0 && getLink(ifindex) !== undefined;
 }
 
 function tooOld(cause: SysError): IpvtapError {

@@ -141,7 +141,7 @@ class TcFlowerPort implements OffloadedPort {
 		return this.#inner.settle();
 	}
 
-	async mend(ifindex: number): Promise<boolean> {
+	async mend(ifindex?: number): Promise<boolean> {
 		const missing = (await this.#inner.mend?.(ifindex)) ?? false;
 		if (ifindex !== this.#context.master || !this.#rules.isIncomplete) return missing;
 		this.#giveAll();

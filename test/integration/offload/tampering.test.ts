@@ -6,11 +6,13 @@ import { until } from '../../../src/lab/wait.js';
 import type { OffloadedPort } from '../../../src/offload/offload.js';
 import { KernelObject } from '../../../src/offload/tc-bpf/kernel-object.js';
 import { TcBpf } from '../../../src/offload/tc-bpf/tc-bpf.js';
-import { pin } from '../../../src/sys/bpf/link.js';
+import { linkDevice, pin } from '../../../src/sys/bpf/link.js';
+import { closeFd } from '../../../src/sys/fd.js';
 import { SysError } from '../../../src/sys/libc.js';
 import { deleteLink, requireLink } from '../../../src/sys/netlink/link.js';
 import { ensureClsact } from '../../../src/sys/netlink/tc.js';
 import { createTap } from '../../../src/sys/tap.js';
+import { detachLink } from '../../helpers/bpf-objects.js';
 import { isOlderThan } from '../../helpers/kernel-age.js';
 import { within } from '../../helpers/tap-guest.js';
 import { Site } from '../datapath/site.js';
@@ -87,6 +89,36 @@ test.serial(
 		await site.product.assertNothingLeft();
 	},
 );
+
+if (!isOlderThan(6, 6))
+	test.serial('links that somebody detaches are closed, and come back', async t => {
+		const site = await Site.create('detached', { up: ['--offload', 'tc-bpf'], sharesMounts: true });
+		t.teardown(() => site.close());
+		const flows = await Flows.between(site);
+		t.teardown(() => flows.close());
+		const pins = pinsOf(site);
+		/** 0 for what is pinned anew at this moment. */
+		const devices = (before: (link: number) => void = () => undefined): number[] =>
+			pins.names().map(name => {
+				const link = pins.get(name);
+				if (link === undefined) return 0;
+				before(link);
+				const device = linkDevice(link);
+				closeFd(link);
+				return device;
+			});
+		t.deepEqual(devices(detachLink), [0, 0, 0, 0, 0], 'three guests, master and host');
+		flows.forge(30);
+		flows.verify(t, 'detached');
+		const isBack = () => Promise.resolve(devices().length === 5 && !devices().includes(0));
+		await until('the links to be back', 20_000, isBack);
+		await flows.runWhile(30);
+		flows.verify(t, 'attached again');
+		t.regex(site.product.log(), /detached programs of ours/);
+		await site.product.json('down', 'eth0', '--force');
+		await site.product.end();
+		await site.product.assertNothingLeft();
+	});
 
 test.serial(
 	'a device that goes while it is attached is no failure; more addresses than there is room for are',
