@@ -2,8 +2,9 @@
  * The programs, told to tell, on real TAPs: for what BPF_PROG_TEST_RUN can't put in front of them, which is virtio
  * headers, VLAN tags, frames that end inside their headers, and frames that don't lie in one piece.
  */
+import { forward } from '../../../src/datapath/forward/forward.js';
 import type { ModeName } from '../../../src/datapath/port-state.js';
-import { dropReasons, EDGE_HOST, EDGE_WIRE } from '../../../src/datapath/verdict.js';
+import { dropReasons, EDGE_HOST, EDGE_WIRE, EDGES_MAX } from '../../../src/datapath/verdict.js';
 import type { ProgramName } from '../../../src/offload/tc-bpf/kernel-object.js';
 import { setLink } from '../../../src/sys/netlink/link.js';
 import { deleteClsact, ensureClsact, replaceBpfFilter } from '../../../src/sys/netlink/tc.js';
@@ -18,23 +19,28 @@ import {
 	icmp,
 	other,
 	padded,
+	patched,
 	raw,
 	tcp,
 	udp,
 	withSource,
 } from '../../helpers/frames.js';
+import { isOlderThan } from '../../helpers/kernel-age.js';
 import { type KernelPort, PUNT } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { FrameEnd } from '../../helpers/tap-guest.js';
 import { gateway, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { vnet } from '../datapath/frames.js';
 
-/** Sends each frame with each header to each program. @returns where virtio headers were judged otherwise than they are. */
+/**
+ * Sends each frame with each header to each program. @returns where virtio headers were judged otherwise than they are,
+ * and where a frame with a good one was decided about otherwise than the forwarder would.
+ */
 export function complaintsAttached(kernel: KernelPort, mode: ModeName): string[] {
 	const topology = standardTopology('bridge', true, mode);
 	const pure = new PurePort(topology);
+	pure.command({ kind: 'change', change: { kind: 'mtu', mtu: 65535 } });
 	kernel.configure(topology, pure.state);
-	pure.close();
 	const wrong: string[] = [];
 	for (const [program, edge] of attachments) {
 		const ifindex = kernel.device(edge);
@@ -46,7 +52,9 @@ export function complaintsAttached(kernel: KernelPort, mode: ModeName): string[]
 				const sane = isSane(frame, header);
 				if (sane === undefined) continue;
 				// Behind extension headers the forwarder looks.
-				if (sane === (verdict === BAD_HEADER) && (sane || verdict !== PUNT)) {
+				const misjudged = sane === (verdict === BAD_HEADER) && (sane || verdict !== PUNT);
+				const decided = sane && verdict < EDGES_MAX;
+				if (misjudged || (decided && verdict !== forwarded(pure, frame, header))) {
 					wrong.push(`${name} with ${header.toString('hex')}: ${verdict}`);
 				}
 			}
@@ -54,6 +62,31 @@ export function complaintsAttached(kernel: KernelPort, mode: ModeName): string[]
 		end.close();
 		deleteClsact(ifindex);
 	}
+	pure.close();
+	return wrong;
+}
+
+/** In l3, segments that are as long as their route takes, and longer by a byte. @returns which were not told apart. */
+export function complaintsSegmented(kernel: KernelPort): string[] {
+	const topology = standardTopology('bridge', true, 'l3');
+	const pure = new PurePort(topology);
+	kernel.configure(topology, pure.state);
+	pure.close();
+	const end = attach(kernel, 'from_slave', vm1.edge);
+	// Segments of UDP are offered to a TAP from Linux 6.2 on.
+	const known = segmented.filter(({ header }) => header.gsoType !== 5 || !isOlderThan(6, 2));
+	const wrong = known.flatMap(({ name, frame, header, mtu, transport }) =>
+		[0, 1].flatMap(more => {
+			const gsoSize = mtu - (header.csumStart - 14) - transport + more;
+			const sent = end.trySend(frame, vnet({ ...header, flags: 1, gsoSize, headerLength: 14 }));
+			const wanted = more === 0 ? EDGE_WIRE : PUNT;
+			return sent === 'sent' && kernel.verdict === wanted
+				? []
+				: [`${name}, ${gsoSize} each: ${sent}, ${kernel.verdict}`];
+		}),
+	);
+	end.close();
+	deleteClsact(kernel.device(vm1.edge));
 	return wrong;
 }
 
@@ -67,10 +100,17 @@ function attach(kernel: KernelPort, name: ProgramName, edge: number): FrameEnd {
 	return end;
 }
 
+function forwarded({ state }: PurePort, frame: Uint8Array, header: Uint8Array): number {
+	return forward(state, withHeader(frame, header), VNET_HEADER, frame.length, vm1.edge);
+}
+
+function withHeader(frame: Uint8Array, header: Uint8Array): DataView {
+	return new DataView(Uint8Array.from([...header, ...frame]).buffer);
+}
+
 /** Of frames with all their headers. */
 function isSane(frame: Uint8Array, header: Uint8Array): boolean | undefined {
-	const bytes = Uint8Array.from([...header, ...frame]);
-	const view = new DataView(bytes.buffer);
+	const view = withHeader(frame, header);
 	const type = view.getUint16(VNET_HEADER + 12);
 	if (![0x0800, 0x86dd, 0x0806].includes(type) || frame.length < 54) return undefined;
 	const protocol = frame[type === 0x0800 ? 23 : 20] as number;
@@ -120,6 +160,59 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 	'a VLAN': packet4(vm1, vm2, tag),
 	'another protocol': ethernet({ source: vm1.mac, destination: vm2.mac }, other(0x88b5)),
 };
+
+const narrow = { ...gateway, ipv4: '100.64.1.9', ipv6: '2001:db8:2:1::9' };
+const segment = tcp(40000, 80, new Uint8Array(9000));
+/** Three words of options in front of the data. */
+const OPTIONS = [0x80];
+const four = { gsoType: 1, csumStart: 34, csumOffset: 16 };
+const six = { gsoType: 4, csumStart: 54, csumOffset: 16 };
+const datagrams = { gsoType: 5, csumOffset: 6 };
+/** `mtu` is that of the route, `transport` the length of that header. */
+const segmented = [
+	{
+		name: 'IPv4',
+		frame: packet4(vm1, narrow, {}, segment),
+		header: four,
+		mtu: 600,
+		transport: 20,
+	},
+	{
+		name: 'IPv4 with options of TCP',
+		frame: patched(packet4(vm1, narrow, {}, segment), 46, OPTIONS),
+		header: four,
+		mtu: 600,
+		transport: 32,
+	},
+	{
+		name: 'IPv6',
+		frame: packet6(vm1, narrow, {}, segment),
+		header: six,
+		mtu: 1280,
+		transport: 20,
+	},
+	{
+		name: 'IPv6 with options of TCP',
+		frame: patched(packet6(vm1, narrow, {}, segment), 66, OPTIONS),
+		header: six,
+		mtu: 1280,
+		transport: 32,
+	},
+	{
+		name: 'UDP',
+		frame: packet4(vm1, narrow, {}, long),
+		header: { ...datagrams, csumStart: 34 },
+		mtu: 600,
+		transport: 8,
+	},
+	{
+		name: 'UDP over IPv6',
+		frame: packet6(vm1, narrow, {}, long),
+		header: { ...datagrams, csumStart: 54 },
+		mtu: 1280,
+		transport: 8,
+	},
+] as const;
 
 /** Every mixture of what is right for some frame, with some that is right for none. */
 const headers: readonly Buffer[] = [0, 1].flatMap(flags =>

@@ -20,7 +20,7 @@ import { PurePort } from '../../helpers/pure-port.js';
 import { check } from '../../helpers/seed.js';
 import { BROADCAST, gateway, host, MASTER, slaves, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { routedScenes, type Scene, scenes } from '../../properties/random-port.js';
-import { complaintsAttached } from './attached.js';
+import { complaintsAttached, complaintsSegmented } from './attached.js';
 import { corners } from './corners.js';
 import { routedCorners } from './corners-routed.js';
 import { Judge, judgeTable, runnable } from './kernel-judge.js';
@@ -219,6 +219,7 @@ for (const [form, kernel] of Object.entries(counting)) {
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
 		for (const mode of ['l2', 'l3'] as const) t.deepEqual(complaintsAttached(kernel, mode), []);
+		t.deepEqual(complaintsSegmented(kernel), []);
 	});
 }
 
