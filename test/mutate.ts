@@ -186,7 +186,7 @@ function* judged(
 
 /** Those that look at limits, at what is done and not only said, and at real devices. */
 function isNoticedByAva(folder: string): boolean {
-	const files = ['differential', 'limits', 'routed', 'judge'].map(
+	const files = ['limits', 'differential', 'routed', 'judge'].map(
 		name => `dist/test/integration/offload/${name}.test.js`,
 	);
 	return [...files, 'dist/test/integration/datapath/full-receiver.test.js'].some(file => {
