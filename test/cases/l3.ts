@@ -406,6 +406,22 @@ const groups: Case[] = [
 	dropped('multicast, IPv6', 'vm1', multicast6(vm1, 'ff02::fb'), 'not-routed', l3),
 	dropped('broadcast', 'vm1', multicast4(vm1, '255.255.255.255'), 'not-routed', l3),
 	dropped('a DHCP client finds no server', 'vm4', dhcpDiscover(vm4), 'not-routed', l3),
+	...[l3, { mode: 'l3s' } as const].flatMap(mode => [
+		dropped(
+			`nor speaks to one that it knows, in whoever's name: ${mode.mode}`,
+			'vm1',
+			packet4(vm1, gateway, {}, udp(68, 67, new Uint8Array(240))),
+			'not-routed',
+			mode,
+		),
+		dropped(
+			`the same, DHCPv6: ${mode.mode}`,
+			'vm1',
+			packet6(vm1, gateway, {}, udp(546, 547, Uint8Array.of(8, 0, 0, 1))),
+			'not-routed',
+			mode,
+		),
+	]),
 	ignored("the LAN's multicast is the host's", multicast4(gateway, '224.0.0.251'), l3),
 	ignored("the LAN's multicast is the host's, IPv6", multicast6(gateway, 'ff02::fb'), l3),
 	dropped("the host's multicast", 'host', multicast6(host, 'ff02::fb'), 'not-routed', l3),

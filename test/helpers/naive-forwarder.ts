@@ -192,8 +192,8 @@ export class NaiveForwarder {
 		if (packet.udpTo === 68) return { drop: 'dhcp-guard' };
 		const fromNobody = packet.source === '00000000' && group;
 		const owned = this.book.ownerOf(packet.source) === slave.edge;
-		if (packet.dhcp === 'request' && this.#l2 && (packet.source === '00000000' ? group : owned))
-			return 'dhcp';
+		if (packet.dhcp === 'request' && (packet.source === '00000000' ? group : owned))
+			return this.#l2 ? 'dhcp' : { drop: 'not-routed' };
 		if (packet.udpTo === 67 && packet.piece) return { drop: 'malformed' };
 		if (packet.udpTo === 67 && packet.dhcp !== 'request') return { drop: 'dhcp-spoof' };
 		if (fromNobody && (packet.igmp || !this.#l2)) return this.#toGroup();
@@ -210,7 +210,7 @@ export class NaiveForwarder {
 		if (packet.hides === 'ports') return { drop: 'malformed' };
 		if (packet.udpTo === 546 || packet.udpTo === 547) {
 			if (packet.hides || packet.udpTo === 546 || !packet.asks) return { drop: 'dhcp-guard' };
-			if (right === 'owned' && this.#l2) return 'dhcp';
+			if (right === 'owned') return this.#l2 ? 'dhcp' : { drop: 'not-routed' };
 		}
 		if (right !== 'owned') {
 			if (group && packet.fromNobody && packet.firstHeader === 0) return this.#toGroup();

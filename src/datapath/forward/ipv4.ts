@@ -38,8 +38,8 @@ export function ipv4FromSlave(
 	// Requests to renew come from an address and go to the server alone, but name the MAC inside all the same.
 	const dhcp = dhcp4FromSlave(state, frame, ip, edge, source === 0 ? group : owner === edge, owner === edge);
 	const l2 = state.mode === MODE_L2;
-	// In l3 and l3s DHCP is guarded too, but goes the way of all packets.
-	if (dhcp !== NOT_DHCP && (l2 || dhcp < 0)) return dhcp;
+	// Of l3 and l3s no lease comes, and nobody there looks whose name a request is in, or whose lease it gives back.
+	if (dhcp !== NOT_DHCP) return l2 || dhcp < 0 ? dhcp : DROP_NOT_ROUTED;
 	if (owner !== edge) {
 		const fromNobody = source === 0 && group;
 		if (fromNobody && (!l2 || frame.getUint8(ip + IPV4_PROTOCOL) === PROTOCOL_IGMP))

@@ -54,7 +54,7 @@ export function ipv6FromSlave(
 	const group = isGroupDestination(frame, at) || isIpv6Group(frame, ip + IPV6_DESTINATION);
 	const owner = state.ipv6.find6(frame, ip + IPV6_SOURCE);
 	const dhcp = dhcp6FromSlave(state, frame, ip, edge, owner === edge);
-	if (dhcp !== NOT_DHCP && (state.mode === MODE_L2 || dhcp < 0)) return dhcp;
+	if (dhcp !== NOT_DHCP) return state.mode === MODE_L2 || dhcp < 0 ? dhcp : DROP_NOT_ROUTED;
 	if (owner !== edge) {
 		if (group && isFromNobody(frame, ip)) return slaveToGroup(state);
 		return owner === EDGE_WIRE && canClaim6(state, frame, ip + IPV6_SOURCE, edge)

@@ -148,6 +148,8 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 		extensions: [fragmentHeader(8, true)],
 	}),
 	'a long datagram': packet4(vm1, vm2, {}, long),
+	'one that is longer than it says': padded(packet4(vm1, vm2, {}, udp(40000, 9, some)), 2100),
+	'another, over IPv6': padded(packet6(vm1, vm2, {}, udp(40000, 9, some)), 2100),
 	'a long one over IPv6': packet6(vm1, vm2, {}, long),
 	ARP: arpRequest(vm1, vm2.ipv4),
 	'ARP, padded': padded(arpRequest(vm1, vm2.ipv4), 2000),

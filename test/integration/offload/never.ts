@@ -54,6 +54,7 @@ const FLAGGED = 'only who has a limit is looked up for one';
 
 const reasons: readonly Reason[] = [
 	{ text: /^bpf_skb_load_bytes\(skb, ETH_HEADER \+ header \+ 12, /, met: true, why: SEGMENTS },
+	{ text: /^bpf_skb_load_bytes\(it->skb, ETH_HEADER \+ \(is_ipv4/, met: true, why: VERIFIER },
 	{ text: /> end\((it->)?skb\)$/, met: true, why: VERIFIER },
 	{ text: /^bpf_skb_(load|store)_bytes\(skb, (at|option), /, met: true, why: VERIFIER },
 	{ text: /^readable\(skb, ND_OPTIONS\)$/, met: false, why: VERIFIER },
