@@ -29,14 +29,15 @@ export type StartReport =
 /** Asks the daemon; starts one if there is none. @throws IpvtapError. */
 export async function ask<T>(config: Config, method: string, path: string, body?: unknown): Promise<T> {
 	const deadline = performance.now() + limits.startMs;
+	let busy: IpvtapError | undefined;
 	for (;;) {
 		try {
 			return await call<T>(config.socket, method, path, body);
 		} catch (error) {
 			if (!(error instanceof DaemonAbsent) || !config.autostart) throw error;
-			if (performance.now() >= deadline) throw error;
+			if (performance.now() >= deadline) throw busy ? inTheWay(error, busy) : error;
 		}
-		await start(config, deadline);
+		busy = await start(config, deadline);
 	}
 }
 
@@ -56,16 +57,29 @@ export async function askIfAny<T>(
 	return ask<T>(config, method, path, body);
 }
 
-/** Returns when a daemon answers, or when it's worth asking again. @throws the daemon's own error if it can't start. */
-async function start(config: Config, deadline: number): Promise<void> {
+/**
+ * Returns when a daemon answers, or when it's worth asking again; then with the error that says who has its place.
+ * @throws the daemon's own error if it can't start.
+ */
+async function start(config: Config, deadline: number): Promise<IpvtapError | undefined> {
 	requireCapabilities('start the daemon');
 	const report = await launch(config, deadline);
-	if ('ready' in report) return;
+	if ('ready' in report) return undefined;
 	const { code, message, hint } = report.error;
+	if (!report.wait) {
+		throw new IpvtapError(isErrorCode(code) ? code : 'failed', `can't start the daemon: ${message}`, {
+			hint: hint ?? `its log is ${config.logFile}`,
+		});
+	}
 	// Another command's daemon was faster. It may not answer yet, or may be on its way out.
-	if (report.wait && performance.now() < deadline) return socketChange(config.socket, deadline);
-	throw new IpvtapError(isErrorCode(code) ? code : 'failed', `can't start the daemon: ${message}`, {
-		hint: hint ?? `its log is ${config.logFile}`,
+	await socketChange(config.socket, deadline);
+	return new IpvtapError('conflict', message);
+}
+
+/** Somebody took the socket of a daemon away, or it hangs. */
+function inTheWay(absent: DaemonAbsent, busy: IpvtapError): IpvtapError {
+	return new IpvtapError('daemon-unreachable', `${absent.message}; ${busy.message}`, {
+		hint: 'end that daemon, if need be with kill -9: the next one adopts its slaves',
 	});
 }
 
@@ -90,7 +104,7 @@ function launch(config: Config, deadline: number): Promise<StartReport> {
 					}),
 				);
 			},
-			Math.max(0, deadline - performance.now()),
+			Math.max(lastTryMs, deadline - performance.now()),
 		);
 		const settle = (report: StartReport): void => {
 			clearTimeout(timer);
@@ -130,7 +144,10 @@ function openLog(config: Config): number {
 	}
 }
 
-/** Waits for the socket to come or go. A change just before the watch began is made up for by a look every so often. */
+/**
+ * Waits for the socket to come or go, or its lock to be given up. A change just before the watch began, or the death of
+ * a daemon, is made up for by a look every so often.
+ */
 function socketChange(socket: string, deadline: number): Promise<void> {
 	return new Promise(resolve => {
 		const done = (): void => {
@@ -140,7 +157,7 @@ function socketChange(socket: string, deadline: number): Promise<void> {
 		};
 		const timer = setTimeout(done, Math.min(lookEveryMs, Math.max(0, deadline - performance.now())));
 		const watcher = watchFolder(dirname(socket), name => {
-			if (name === basename(socket)) done();
+			if (name === basename(socket) || name === `${basename(socket)}.lock`) done();
 		});
 		watcher?.on('error', done);
 	});
@@ -155,4 +172,7 @@ function watchFolder(folder: string, onChange: (name: string | null) => void): F
 	}
 }
 
-const lookEveryMs = 200;
+/** Each look costs a process. */
+const lookEveryMs = 1000;
+/** For a daemon that finds its place taken to say so, however late it is. */
+const lastTryMs = 5000;

@@ -21,7 +21,7 @@ import { DaemonBusy, Lock } from './lock.js';
 import type { Info } from './model.js';
 import { requireCapabilities } from './privileges.js';
 import { SocketFile } from './socket-file.js';
-import { makeStateDir } from './state.js';
+import { fileError, makeStateDir } from './state.js';
 import { Undo } from './undo.js';
 
 export interface DaemonOptions {
@@ -147,7 +147,12 @@ export function crash(log: Logger, error: unknown): never {
 }
 
 function lockState({ stateDir, lockFile, socket }: Config): Lock {
-	const lock = Lock.acquire(lockFile, socket);
+	let lock: Lock | null;
+	try {
+		lock = Lock.acquire(lockFile, socket);
+	} catch (error) {
+		throw fileError('take the lock', lockFile, error);
+	}
 	if (lock) return lock;
 	const holder = Lock.holder(lockFile);
 	const who = holder ? ` (process ${holder.pid}, socket ${holder.socket})` : '';

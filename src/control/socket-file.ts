@@ -12,6 +12,8 @@ import { accessGroup, groupId } from './users.js';
 export class SocketFile {
 	readonly #path: string;
 	readonly #lock: Lock;
+	/** Of our socket, once it listens. */
+	#inode: number | undefined;
 
 	private constructor(path: string, lock: Lock) {
 		this.#path = path;
@@ -50,13 +52,14 @@ export class SocketFile {
 		const group = await groupId(accessGroup);
 		if (group !== null) chownSync(fresh, -1, group);
 		chmodSync(fresh, 0o660);
+		this.#inode = lstatSync(fresh).ino;
 		renameSync(fresh, this.#path);
 	}
 
-	/** Nobody finds the daemon any more; the claim stays. */
+	/** Nobody finds the daemon any more; the claim stays, and so does what somebody has put in the socket's place. */
 	remove(): void {
-		rmSync(this.#path, { force: true });
-		rmSync(`${this.#path}.new`, { force: true });
+		const there = lstatSync(this.#path, { throwIfNoEntry: false });
+		if (there?.isSocket() && there.ino === this.#inode) rmSync(this.#path, { force: true });
 	}
 
 	release(): void {

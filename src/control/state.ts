@@ -269,7 +269,8 @@ function parseState(text: string): State {
 	return { masters, slaves, ...(domains === undefined ? {} : { domains }) };
 }
 
-function fileError(what: string, path: string, error: unknown): IpvtapError {
+/** @param what failed, as in `can't write PATH: EIO`. */
+export function fileError(what: string, path: string, error: unknown): IpvtapError {
 	const { code, message } = error as NodeJS.ErrnoException;
 	const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
 	return new IpvtapError(denied ? 'permission' : 'failed', `can't ${what} ${path}: ${code ?? message}`, {

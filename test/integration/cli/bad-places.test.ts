@@ -1,12 +1,12 @@
 /** Places where nothing can be done: no rights, no TAPs, somebody else's socket, a dead daemon, no QEMU. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
 import { enterFreshNamespace } from '../../helpers/in-namespace.js';
-import { ipvtap, type Outcome, refused, Site } from './site.js';
+import { ended, ipvtap, type Outcome, refused, Site } from './site.js';
 
 test.before(enterFreshNamespace);
 
@@ -129,6 +129,14 @@ test.serial('places that can not be', async t => {
 		/can't (start the daemon: can't )?make the socket|can't reach/,
 		/IPVTAP_SOCKET/,
 	);
+	// A folder that no file can be made in, for root too.
+	refused(
+		t,
+		await site.exec([ipvtap, 'daemon'], { IPVTAP_STATE_DIR: '/proc' }),
+		1,
+		"can't take the lock /proc/lock: ENOENT",
+		/is it writable/,
+	);
 	mkdirSync(join(site.folder, 'd.sock'));
 	refused(
 		t,
@@ -163,11 +171,28 @@ test.serial('a daemon that is dead, or that nobody may start', async t => {
 	t.is((await site.run('detach', 'a')).status, 0);
 });
 
-test.serial('a daemon that hangs', async t => {
+test.serial('a daemon that hangs, and one whose socket somebody has taken away', async t => {
 	const site = new Site(t);
 	await site.attach('a');
 	process.kill(site.pid() as number, 'SIGSTOP');
 	const waiting = site.run('list');
+	const env = { IPVTAP_SOCKET: join(site.folder, 'b.sock'), IPVTAP_STATE_DIR: join(site.folder, 'b') };
+	const other = site.start([ipvtap, 'daemon'], env);
+	await until('the other daemon', 20_000, () => existsSync(env.IPVTAP_SOCKET));
+	rmSync(env.IPVTAP_SOCKET);
+	refused(
+		t,
+		await site.exec([ipvtap, 'list'], env),
+		6,
+		`can't reach the daemon at ${env.IPVTAP_SOCKET}: there is no such socket; can't use the state folder ` +
+			`${env.IPVTAP_STATE_DIR}: another daemon does (process ${other.pid}, socket ${env.IPVTAP_SOCKET})`,
+		/kill -9/,
+	);
+	// What is in its place now is not the daemon's to remove, and keeps it from nothing.
+	mkdirSync(env.IPVTAP_SOCKET);
+	other.kill();
+	t.is((await ended(other)).status, 0);
+	t.true(existsSync(env.IPVTAP_SOCKET));
 	refused(t, await waiting, 7, `the daemon at ${site.socket} did not answer in 30 s`, /its log/);
 	process.kill(site.pid() as number, 'SIGCONT');
 	await until('the daemon', 20_000, async () => (await site.run('list')).status === 0);
