@@ -115,6 +115,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			const { name: master } = this.registry.requireMaster(name);
 			const slaves = this.registry.slaves(master);
 			if (slaves.length > 0 && !force) throw stillHasSlaves(master, slaves);
+			this.#requireDisk();
 			const names = slaves.map(slave => slave.name);
 			// First, and all at once: nobody can say anything more, and the kernel waits less than for one after the other.
 			this.estate.deleteTaps(names);
@@ -133,6 +134,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			const { multicastSlave, ...options } = change;
 			if (typeof multicastSlave === 'string') checkSlaveName(multicastSlave);
 			checkSupported(options, this.registry.requireMaster(name));
+			this.#requireDisk();
 			await this.estate.setPort(name, change);
 			this.registry.changeMaster(name, options);
 			if (multicastSlave !== undefined) this.registry.nominate(name, multicastSlave);
@@ -185,6 +187,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 	detach(name: string): Promise<void> {
 		return this.change(async () => {
 			const slave = this.registry.slave(name);
+			this.#requireDisk();
 			if (slave) await this.#remove(slave);
 			if (!this.domains.forget(name) && !slave) this.registry.requireSlave(name);
 		});
@@ -197,6 +200,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			const slave = registry.requireSlave(name);
 			const plan = registry.planAddresses(name, change);
 			checkClaimable(plan.add);
+			this.#requireDisk();
 			const { limits, allow } = change;
 			const limited = limits ? { limits: mergeLimits(slave.limits, limits) } : undefined;
 			const undo = new Undo();
@@ -315,6 +319,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
 			this.emit('changed');
 			await this.state.settled();
 		}
+	}
+
+	/** What couldn't be written down afterwards isn't begun. @throws IpvtapError. */
+	#requireDisk(): void {
+		this.save();
 	}
 
 	async #open(name: string, options: MasterOptions, implicit: boolean): Promise<string[]> {

@@ -139,7 +139,7 @@ test.serial(
 			20_000,
 			async () => (await site.json<Slave>('show', 'b')).problem !== undefined,
 		);
-		ip('ip', 'link', 'set', 'b', 'name', 'eth1');
+		ip('ip', 'link', 'set', 'dev', 'b', 'name', 'eth1');
 		await until(
 			'it to be found',
 			20_000,

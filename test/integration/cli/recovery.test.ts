@@ -102,4 +102,17 @@ test.serial('what can not be written down is not made', async t => {
 	t.deepEqual(controller.listing().slaves, []);
 	rmSync(join(folder, 'state.json.new'), { recursive: true });
 	t.is((await attach()).name, 'a');
+	await controller.state.settled();
+	const listing = controller.listing();
+	mkdirSync(join(folder, 'state.json.new'));
+	for (const change of [
+		() => controller.setSlave('a', { add: ['192.0.2.10'], limits: { tx: { rate: 8000 } } }),
+		() => controller.setMaster('eth0', { flag: 'private', multicastSlave: 'a' }),
+		() => controller.detach('a'),
+		() => controller.down('eth0', true),
+	]) {
+		await t.throwsAsync(change, { message: /^can't write / });
+		t.deepEqual(controller.listing(), listing);
+	}
+	rmSync(join(folder, 'state.json.new'), { recursive: true });
 });
