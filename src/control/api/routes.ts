@@ -8,7 +8,7 @@ import { userId } from '../users.js';
 import { type Actor, requireOwner, requirePrivilege } from './access.js';
 import { metrics, metricsType } from './metrics.js';
 import { masterBody, masterChange, parseBody, slaveBody, slaveChange, traceBody } from './schema.js';
-import type { ApiResponse, Route } from './server.js';
+import type { ApiRequest, ApiResponse, Route } from './server.js';
 
 export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 	const { registry } = controller;
@@ -63,7 +63,7 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 		{
 			method: 'PUT',
 			path: '/v1/slaves/:name',
-			handle: ({ name, body, actor }) => attach(controller, name, body, actor),
+			handle: request => attach(controller, request),
 		},
 		{
 			method: 'PATCH',
@@ -107,9 +107,7 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 
 async function attach(
 	controller: Controller,
-	name: string,
-	body: unknown,
-	actor: Actor,
+	{ name, body, actor, isGone }: ApiRequest,
 ): Promise<ApiResponse> {
 	const { owner: user, ...wanted } = given(parseBody(slaveBody, body));
 	const owner = user === undefined ? actor.uid : await userId(String(user));
@@ -120,6 +118,8 @@ async function attach(
 	const slave = await controller.attach(request, master =>
 		requirePrivilege(actor, `bring ${master} up as a master`),
 	);
+	// Its `run` was ended meanwhile, and whoever ends one may want the name and the addresses again at once.
+	if (slave.ephemeral && isGone()) await controller.detach(name);
 	return { status: 201, body: slave };
 }
 

@@ -17,6 +17,8 @@ export interface ApiRequest {
 	/** Parsed JSON, or text where the route takes that. */
 	body: unknown;
 	actor: Actor;
+	/** Whether the client has hung up: nobody will hear the answer. */
+	isGone: () => boolean;
 }
 
 export interface ApiResponse {
@@ -74,7 +76,8 @@ async function answer(routes: Route[], request: IncomingMessage): Promise<ApiRes
 				)
 			: noRoute(url);
 	const body = await readBody(request, found.route.textBytes);
-	return found.route.handle({ name: found.name ?? '', query: url.searchParams, body, actor });
+	const isGone = () => request.socket.destroyed;
+	return found.route.handle({ name: found.name ?? '', query: url.searchParams, body, actor, isGone });
 }
 
 /** `//x` is a path too, and names no host. */

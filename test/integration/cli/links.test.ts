@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import test from 'ava';
 import type { Listing, Master, Slave } from '../../../src/control/model.js';
 import { until } from '../../../src/lab/wait.js';
@@ -251,6 +252,20 @@ test.serial('a master that is down is taken with a warning', async t => {
 	t.like(JSON.parse(stdout) as Master, { state: 'down', warnings: [warning] });
 	ip('ip', 'link', 'set', 'eth0', 'up');
 	await until('the master to be up', 20_000, async () => (await state(site, 'eth0')) === 'up');
+});
+
+test.serial('a slave of a `run` that is ended while it waits for it goes at once', async t => {
+	const site = new Site(t);
+	await site.json('up', 'eth0');
+	const body = JSON.stringify({ master: 'eth0', ephemeral: true });
+	const connection = createConnection(site.socket);
+	connection.end(
+		`PUT /v1/slaves/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+		() => connection.destroy(),
+	);
+	await until('it to be made and to go', 20_000, () => site.logged('slave detached') === 1);
+	t.is(site.logged('slave attached'), 1);
+	await site.gone();
 });
 
 test.serial('a slave of `run` that nobody opens is removed after 30 s', async t => {
