@@ -6,11 +6,14 @@ import { packageVersion } from '../config.js';
 
 const argv = process.argv.slice(2);
 
-// A reader that has seen enough (`ipvtap list | head`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-	if (error.code === 'EPIPE') process.exit();
-	throw error;
+// A reader that has seen enough (`ipvtap list | head`) is no error; a full disk is one.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+	if (code === 'EPIPE') process.exit();
+	process.stderr.write(`error: can't write what there is to say: ${code}\nhint: look at where it goes\n`);
+	process.exit(1);
 });
+// There is nobody to tell, but the exit status tells all the same.
+process.stderr.on('error', () => undefined);
 
 process.exitCode = await main();
 

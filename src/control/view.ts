@@ -23,7 +23,10 @@ import { canOpen } from './users.js';
 export function viewMaster(registry: Registry, estate: Estate, record: MasterRecord): Master {
 	const open = estate.port(record.name);
 	const problem = estate.problems.get(record.name);
-	const warnings = open?.port.warnings ?? [];
+	const warnings = [
+		...(open?.port.warnings ?? []),
+		...(open?.link.masterIfindex === undefined ? [] : [taken]),
+	];
 	const nic = open && nicFeatures(open.link.name);
 	return {
 		name: record.name,
@@ -120,6 +123,8 @@ export function viewStatistics(registry: Registry, estate: Estate): Statistics {
 function given(address: string): AddressEntry {
 	return { address, family: familyOf(address), origin: 'static' };
 }
+
+const taken = 'it was put into a bridge or bond, and serves only one: take it out again';
 
 /** Undefined for a device that has gone, or been renamed, this moment. */
 function nicFeatures(ifname: string): NicFeatures | undefined {

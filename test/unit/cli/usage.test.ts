@@ -235,3 +235,15 @@ test('a reader that has seen enough is no error', t => {
 	t.is(script.stderr, '');
 	t.is(script.stdout, 'Examples:\n');
 });
+
+test('output that finds no room is a failure in our own words, and complaints that find none change nothing', t => {
+	const { folder } = place(t);
+	const env = { ...process.env, IPVTAP_SOCKET: `${folder}/a.sock`, IPVTAP_STATE_DIR: `${folder}/state` };
+	const sh = (command: string) =>
+		spawnSync('sh', ['-c', command, `${bin}/ipvtap`], { env, encoding: 'utf8' });
+	const full = sh('"$0" list >/dev/full');
+	t.is(full.status, 1);
+	t.regex(full.stderr, /^error: can't write what there is to say: ENOSPC\nhint: .*\n$/);
+	t.is(sh('"$0" nonsense 2>/dev/full').status, 2);
+	t.is(sh('"$0" --help | true').stderr, '');
+});
