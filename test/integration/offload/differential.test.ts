@@ -219,7 +219,7 @@ for (const [form, kernel] of Object.entries(counting)) {
 
 	test.serial(`virtio headers on a real TAP, ${form}`, t => {
 		for (const mode of ['l2', 'l3'] as const) t.deepEqual(complaintsAttached(kernel, mode), []);
-		t.deepEqual(complaintsSegmented(kernel), []);
+		t.deepEqual(complaintsSegmented(kernel, !isOlderThan(6, 2)), []);
 	});
 }
 
