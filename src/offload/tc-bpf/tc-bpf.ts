@@ -9,7 +9,7 @@
  * understood of another version. What they punt meanwhile is lost, as the device for it is new: their edges may have
  * other numbers than ours, and a frame must not be taken for another guest's.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { limitsBytes, refusedOf } from '../../datapath/kernel-buckets.js';
 import type { ModeName } from '../../datapath/port-state.js';
@@ -189,7 +189,7 @@ class TcBpfPort implements OffloadedPort {
 		this.#attachments.settle();
 	}
 
-	mend(ifindex: number): boolean {
+	mend(ifindex?: number): boolean {
 		return this.#attachments.mend(ifindex);
 	}
 
@@ -273,8 +273,19 @@ function traffic(value: Uint8Array | undefined): { packets: number; bytes: numbe
 function missing(error: unknown): string {
 	if (!existsSync(KERNEL_TYPES))
 		return `the kernel has no type information (CONFIG_DEBUG_INFO_BTF): there is no ${KERNEL_TYPES}`;
+	if (isLockedDown())
+		return 'the kernel is locked down (lockdown=confidentiality), and lets eBPF read nothing of its own';
 	if (error instanceof IpvtapError && error.code === 'permission') {
 		return `eBPF needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; this is uid ${userInfo().uid} without them, or a user namespace`;
 	}
 	return (error as Error).message;
+}
+
+/** `none integrity [confidentiality]`; there is no such file where it can't be. */
+function isLockedDown(): boolean {
+	try {
+		return readFileSync('/sys/kernel/security/lockdown', 'utf8').includes('[confidentiality]');
+	} catch {
+		return false;
+	}
 }

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { flowerSteps } from './flower-steps.js';
-import { type Outcome, outcomesFile, type Step, siteSteps } from './other-kernel-steps.js';
+import { lastSteps, type Outcome, outcomesFile, type Step, siteSteps } from './other-kernel-steps.js';
 
 async function take(step: Step): Promise<Outcome> {
 	const started = performance.now();
@@ -24,7 +24,7 @@ async function take(step: Step): Promise<Outcome> {
 }
 
 const outcomes: Record<string, Outcome> = {};
-for (const [name, step] of Object.entries({ ...siteSteps, ...flowerSteps })) {
+for (const [name, step] of Object.entries({ ...siteSteps, ...flowerSteps, ...lastSteps })) {
 	outcomes[name] = await take(step);
 	if (outcomes[name].failed) break;
 }

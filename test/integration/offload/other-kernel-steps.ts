@@ -5,7 +5,10 @@
  * A step throws what is wrong, and gives back what is worth knowing.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { until } from '../../../src/lab/wait.js';
+import { TcBpf } from '../../../src/offload/tc-bpf/tc-bpf.js';
 import { getLink } from '../../../src/sys/netlink/link.js';
 import { rooms } from '../../cases/index.js';
 import { type ObjectIds, survivors } from '../../helpers/bpf-objects.js';
@@ -125,6 +128,17 @@ export const siteSteps: Readonly<Record<string, Step>> = {
 		assert.ok(objects.programs.length >= 6 && objects.maps.length >= 7, JSON.stringify(objects));
 		await until('programs and maps to be gone', 30_000, () => isEmpty(survivors(objects)));
 		return `${objects.programs.length} programs and ${objects.maps.length} maps are gone`;
+	},
+};
+
+/** Nothing undoes it. */
+export const lastSteps: Readonly<Record<string, Step>> = {
+	'a kernel that is locked down is said to be': () => {
+		execFileSync('mount', ['-t', 'securityfs', 'securityfs', '/sys/kernel/security']);
+		writeFileSync('/sys/kernel/security/lockdown', 'confidentiality');
+		const said = new TcBpf().probe('l3s');
+		assert.match(said ?? 'nothing', /locked down/);
+		return said!;
 	},
 };
 

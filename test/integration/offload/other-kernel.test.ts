@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { insertScript, missingKernel, OtherKernel, share } from '../../../src/lab/other-kernel.js';
 import { flowerModules, flowerSteps } from './flower-steps.js';
-import { type Outcome, outcomesFile, siteSteps } from './other-kernel-steps.js';
+import { lastSteps, type Outcome, outcomesFile, siteSteps } from './other-kernel-steps.js';
 
 const missing = await missingKernel();
 const because = missing === undefined ? '' : ` (no such kernel: ${missing})`;
@@ -41,7 +41,7 @@ let outcomes: Partial<Record<string, Outcome>> = {};
 	},
 );
 
-for (const name of Object.keys({ ...siteSteps, ...flowerSteps })) {
+for (const name of Object.keys({ ...siteSteps, ...flowerSteps, ...lastSteps })) {
 	(missing === undefined ? test.serial : test.serial.skip)(`${name}${because}`, t => {
 		const { failed, said, seconds } = outcomes[name] ?? notReached;
 		t.log(`${seconds.toFixed(1)} s: ${said}`);
