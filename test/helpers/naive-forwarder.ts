@@ -189,6 +189,7 @@ export class NaiveForwarder {
 
 	#ipv4FromSlave(slave: Slave, packet: Ipv4Packet, frame: Uint8Array): Decision {
 		const group = packet.link.group || packet.toGroup;
+		if (packet.hiddenTo === 67 || packet.hiddenTo === 68) return { drop: 'malformed' };
 		if (packet.udpTo === 68) return { drop: 'dhcp-guard' };
 		const fromNobody = packet.source === '00000000' && group;
 		const owned = this.book.ownerOf(packet.source) === slave.edge;

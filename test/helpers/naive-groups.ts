@@ -37,7 +37,9 @@ export class NaiveGroups {
 		const groups = this.#slaves.get(`${edge} ${family}`);
 		if (!groups || to.startsWith('ffff') || hex(frame.slice(12, 14)) === '0806') return true;
 		if (family === 4 ? hex(frame.slice(30, 33)) === 'e00000' : to === '333300000001') return true;
-		return [...groups].some(group => macOf(group) === to);
+		// A NIC knows MACs and no families: 33:33:… could bring IPv4, and 01:00:5e:… IPv6.
+		const both = [4, 6].flatMap(other => [...(this.#slaves.get(`${edge} ${other}`) ?? [])]);
+		return both.some(group => macOf(group) === to);
 	}
 }
 

@@ -26,6 +26,8 @@ export interface Ipv4Packet extends Parsed {
 	udpTo: number | undefined;
 	/** Cut short or fragmented, so that it can't be read as DHCP. */
 	piece: boolean;
+	/** Destination port of UDP whose header the packet's length leaves out, though the frame has it. */
+	hiddenTo: number | undefined;
 }
 
 /** Neighbour discovery that can be read. Offsets are from the start of the frame. */
@@ -105,6 +107,10 @@ function ipv4(bytes: Uint8Array): Omit<Ipv4Packet, 'link'> | undefined {
 		kind: 'ipv4',
 		udpTo: bytes[9] === 17 && first && payload.length >= 8 ? number(payload, 2, 2) : undefined,
 		piece: fragmented || payload.length < 248,
+		hiddenTo:
+			bytes[9] === 17 && first && payload.length < 8 && bytes.length >= header + 8
+				? number(bytes, header + 2, 2)
+				: undefined,
 		source: hex(bytes.slice(12, 16)),
 		destination: hex(bytes.slice(16, 20)),
 		// 224.0.0.0/4, and 240.0.0.0/4 with the broadcast address in it.

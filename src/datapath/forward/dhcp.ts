@@ -36,6 +36,7 @@ const DROP_DHCP_GUARD = drop('dhcp-guard');
 
 /**
  * Verdict for a guest's IPv4 packet as far as DHCP has a say in it, or NOT_DHCP.
+ * @param last where the frame ends, which may be behind the packet.
  * @param mayAsk whether its source and destination are those of a client: its own address, or nobody's and to all.
  * @param owned whether its source is the guest's own.
  */
@@ -43,6 +44,7 @@ export function dhcp4FromSlave(
 	state: PortState,
 	frame: DataView,
 	ip: number,
+	last: number,
 	edge: number,
 	mayAsk: boolean,
 	owned: boolean,
@@ -52,9 +54,11 @@ export function dhcp4FromSlave(
 	const end = ip + frame.getUint16(ip + IPV4_TOTAL_LENGTH);
 	const fragment = frame.getUint16(ip + IPV4_FRAGMENT);
 	// What a later fragment would complete is dropped with the first.
-	if ((fragment & FRAGMENT_OFFSET) !== 0 || udp + UDP_HEADER > end) return NOT_DHCP;
+	if ((fragment & FRAGMENT_OFFSET) !== 0 || udp + UDP_HEADER > last) return NOT_DHCP;
 	const to = frame.getUint16(udp + UDP_DESTINATION_PORT);
 	if (to !== DHCP_SERVER_PORT && to !== DHCP_CLIENT_PORT) return NOT_DHCP;
+	// Padding, to everybody but clients that read frames raw, and by the frame's length: dhclient, systemd-networkd.
+	if (udp + UDP_HEADER > end) return DROP_MALFORMED;
 
 	const serves = ((state.allows[edge] as number) & ALLOW_DHCP_SERVER) !== 0;
 	const whole = (fragment & MORE_FRAGMENTS) === 0 && udp + UDP_HEADER + DHCP_OPTIONS <= end;

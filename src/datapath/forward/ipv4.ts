@@ -36,11 +36,12 @@ export function ipv4FromSlave(
 	const group = isGroupDestination(frame, at) || isIpv4Group(destination);
 	const owner = state.ipv4.find(source);
 	// Requests to renew come from an address and go to the server alone, but name the MAC inside all the same.
-	const dhcp = dhcp4FromSlave(state, frame, ip, edge, source === 0 ? group : owner === edge, owner === edge);
+	const owned = owner === edge;
+	const dhcp = dhcp4FromSlave(state, frame, ip, at + length, edge, source === 0 ? group : owned, owned);
 	const l2 = state.mode === MODE_L2;
 	// Of l3 and l3s no lease comes, and nobody there looks whose name a request is in, or whose lease it gives back.
 	if (dhcp !== NOT_DHCP) return l2 || dhcp < 0 ? dhcp : DROP_NOT_ROUTED;
-	if (owner !== edge) {
+	if (!owned) {
 		const fromNobody = source === 0 && group;
 		if (fromNobody && (!l2 || frame.getUint8(ip + IPV4_PROTOCOL) === PROTOCOL_IGMP))
 			return slaveToGroup(state);

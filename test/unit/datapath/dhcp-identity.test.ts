@@ -10,6 +10,7 @@ import {
 	ethernet,
 	ipv6,
 	octets,
+	patched,
 	redirect,
 	routerAdvertisement,
 	sourceLinkLayer,
@@ -325,6 +326,21 @@ test('a guest that may be a server answers guests, the host’s LAN, and gets th
 	const reply = { source: vm1.mac, from: vm1.linkLocal, destination: vm4.mac };
 	t.is(port.receive(vm1.edge, answer6(vm4, 7, duid, [{ addresses }], reply)).final, `edge ${vm4.edge}`);
 	t.is(port.state.ownerOf('2001:db8:1::50'), vm4.edge);
+});
+
+test('nobody answers behind the end of a packet, where clients that read frames raw would look', t => {
+	const answer = answer4(2, '192.0.2.50', { source: vm1.mac, from: vm1.ipv4, to: '255.255.255.255' });
+	const ask = ask4(vm1, DISCOVER, { from: vm1.ipv4, to: gateway.ipv4 });
+	for (const port of [portOf(t), portOf(t, ['dhcp-server'])]) {
+		for (const total of [20, 24, 27]) {
+			for (const frame of [answer, ask]) {
+				const hidden = patched(frame, 16, [0, total]);
+				t.is(port.receive(vm1.edge, hidden).final, 'drop: malformed', `${total}`);
+			}
+		}
+		const other = patched(answer, 36, [0x9c, 0x40]);
+		t.is(port.receive(vm1.edge, patched(other, 16, [0, 20])).final, 'slow: fan out', 'other padding passes');
+	}
 });
 
 test('a server in a guest reaches others as the flag says', t => {
