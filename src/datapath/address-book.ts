@@ -95,7 +95,7 @@ export class AddressBook {
 		if (holder) return DROP_IP_SPOOF;
 		if (this.#gateways.has(address)) return DROP_GATEWAY;
 		if (this.#foreign.has(address)) return DROP_DUPLICATE;
-		const own = [...this.#entries.values()].filter(entry => entry.edge === edge && entry.family === family);
+		const own = this.#own(edge, family);
 		const full = own.length >= this.#quota[family];
 		const oldest = full ? own.find(({ origin }) => origin === 'learned') : undefined;
 		if (full && !oldest) return DROP_QUOTA;
@@ -124,7 +124,8 @@ export class AddressBook {
 		if (holder && (holder.edge !== edge ? holder.origin !== 'learned' : holder.origin === 'static'))
 			return false;
 		if (this.#gateways.has(address)) return false;
-		if (holder?.origin !== 'dhcp' && this.#leasesOf(edge, family) >= LEASES_MAX) return false;
+		const leases = this.#own(edge, family).filter(({ origin }) => origin === 'dhcp');
+		if (holder?.origin !== 'dhcp' && leases.length >= LEASES_MAX) return false;
 		this.#put({ address, family, edge, origin: 'dhcp', expires });
 		return true;
 	}
@@ -196,12 +197,13 @@ export class AddressBook {
 		return this.#entries.get(address);
 	}
 
-	#leasesOf(edge: number, family: 4 | 6): number {
-		let count = 0;
+	/** In the order in which they were taken. A storm of claims comes by here: no list of all. */
+	#own(edge: number, family: 4 | 6): BookEntry[] {
+		const own: BookEntry[] = [];
 		for (const entry of this.#entries.values()) {
-			if (entry.edge === edge && entry.family === family && entry.origin === 'dhcp') count++;
+			if (entry.edge === edge && entry.family === family) own.push(entry);
 		}
-		return count;
+		return own;
 	}
 
 	#put(entry: BookEntry): void {
