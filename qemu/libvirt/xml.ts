@@ -101,6 +101,7 @@ function openTag(text: string, at: number, open: Open[]): number {
 	element.attributes = attributes;
 	outer.element.children.push(element);
 	if (closed === '') open.push({ element, scope, raw: '' });
+	if (open.length > deepest) throw broken(text, at, `more than ${deepest} elements within each other`);
 	return at + whole.length;
 }
 
@@ -129,19 +130,20 @@ function readAttributes(
 /** A number behind the name, where siblings have the same. */
 function number(element: XmlElement, above: string, suffix = ''): void {
 	element.path = `${above}/${element.qualified}${suffix}`;
+	const all = new Map<string, number>();
+	for (const { qualified } of element.children) all.set(qualified, (all.get(qualified) ?? 0) + 1);
 	const seen = new Map<string, number>();
 	for (const child of element.children) {
 		const index = (seen.get(child.qualified) ?? 0) + 1;
 		seen.set(child.qualified, index);
-		const several = element.children.some(other => other !== child && other.qualified === child.qualified);
-		number(child, element.path, several ? `[${index}]` : '');
+		number(child, element.path, all.get(child.qualified) === 1 ? '' : `[${index}]`);
 	}
 }
 
 function decode(raw: string, text: string, at: number): string {
 	if (!raw.includes('&')) return raw;
 	return raw.replace(/&([^;&]{0,10};?)/g, (whole, name: string) => {
-		const known = entities[name];
+		const known = entities.get(name);
 		if (known !== undefined) return known;
 		const numeric = /^#(?:x([0-9a-f]{1,6})|([0-9]{1,7}));$/i.exec(name);
 		const code = numeric?.[1] === undefined ? Number(numeric?.[2]) : Number.parseInt(numeric[1], 16);
@@ -163,10 +165,13 @@ const nameCharacters = '[^\\s<>&=/"\'!?]+';
 const value = '(?:"[^"<]*"|\'[^\'<]*\')';
 const tag = new RegExp(`<(${nameCharacters})((?:\\s+${nameCharacters}\\s*=\\s*${value})*)\\s*(/?)>`, 'y');
 const attribute = new RegExp(`\\s(${nameCharacters})\\s*=\\s*(?:"([^"]*)"|'([^']*)')`, 'g');
-const entities: Record<string, string | undefined> = {
-	'lt;': '<',
-	'gt;': '>',
-	'amp;': '&',
-	'quot;': '"',
-	'apos;': "'",
-};
+const entities = new Map([
+	['lt;', '<'],
+	['gt;', '>'],
+	['amp;', '&'],
+	['quot;', '"'],
+	['apos;', "'"],
+]);
+
+/** As libxml2 has it, by which libvirt reads (xmlParserMaxDepth). */
+const deepest = 256;

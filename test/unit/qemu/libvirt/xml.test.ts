@@ -65,12 +65,19 @@ for (const [text, why] of [
 	['<a>&#0;</a>', /stands for nothing/],
 	['<!DOCTYPE a [<!ENTITY b "c">]><a/>', /begins no element/],
 	['<a><!-- </a>', /'-->' is missing/],
+	['<a>&toString</a>', /stands for nothing/],
+	['<a>'.repeat(100_000), /line 1: more than 256 elements within each other/],
 ] as const) {
-	test(`refused: ${JSON.stringify(text)}`, t => {
+	test(`refused: ${JSON.stringify(text.slice(0, 40))}`, t => {
 		const error = t.throws(() => parseXml(text));
 		t.regex(error?.message ?? '', why);
 	});
 }
+
+test('ever so many children are numbered in one go', t => {
+	const names = Array.from({ length: 100_000 }, (_, index) => `<a${index}/>`);
+	t.is(parseXml(`<a>${names.join('')}</a>`).children.at(-1)?.path, '/a/a99999');
+});
 
 test('whatever text and attributes hold, they come back', t => {
 	const escaped = (text: string) => text.replace(/[&<>'"]/g, character => `&#${character.charCodeAt(0)};`);
