@@ -109,7 +109,10 @@ function readNic(element: XmlElement, domain: Domain, faults: Faults): NicDeclar
 	if (nic.addresses.length > most.addresses)
 		faults.add(`${path}/ip`, `${nic.addresses.length} addresses`, `at most ${most.addresses}`);
 	checkTarget(`${path}/@target`, target, faults);
-	const device = domain.interfaces.find(one => one.target === target);
+	const [device, ...others] = domain.interfaces.filter(one => one.target === target);
+	// libvirt would find the TAP busy, and say no more.
+	for (const { path: other } of target === '' ? [] : others)
+		faults.add(`${other}/target/@dev`, quoted(target), `a name of its own; ${device?.path} has this`);
 	const own = attributes.get('mac');
 	if (device) {
 		// One that was plugged in later keeps its declaration, and libvirt writes down how: it may be libvirt's own TAP.

@@ -252,3 +252,9 @@ test('fault: one target, one address twice; one master with two flags', t => {
 		`${at}[2]/@flag: found 'vepa', allowed: 'private', as ${at}[1] has it for eth0`,
 	]);
 });
+
+test('fault: two interfaces with the target of one NIC', t => {
+	t.deepEqual(faults("<i:nic target='ipvt-web1' master='eth0'/>", device + device.replace('AA', 'AB')), [
+		"/domain/devices/interface[2]/target/@dev: found 'ipvt-web1', allowed: a name of its own; /domain/devices/interface[1] has this",
+	]);
+});
