@@ -38,9 +38,11 @@ export function installHook(socket: string, root?: string): boolean {
 		return false;
 	return touching('write', path, () => {
 		mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-		const fresh = join(dirname(path), '.50-ipvtap.new');
+		// Not beside it: libvirt runs whatever is executable there, also half of one.
+		const fresh = join(dirname(dirname(path)), '.50-ipvtap.new');
 		try {
-			writeFileSync(fresh, text, { mode: 0o755 });
+			rmSync(fresh, { force: true });
+			writeFileSync(fresh, text, { mode: 0o755, flag: 'wx' });
 			chmodSync(fresh, 0o755);
 			if (process.geteuid?.() === 0) chownSync(fresh, 0, 0);
 			// libvirt may be about to run it: it finds the old one or the new one, whole.
