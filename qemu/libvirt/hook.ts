@@ -37,7 +37,7 @@ export async function obeyHook(domains: Domains, { name, operation, extra, xml }
 		throw new IpvtapError('failed', "read the domain's XML: it has no <uuid>");
 	const state = begins.get(operation) ?? (ends.includes(operation) ? keptState(name, extra) : undefined);
 	if (state !== undefined) await domains.put(name, requestOf(name, domain, state, declaration, undeclared));
-	else if (ends.includes(operation)) await domains.remove(name, endReason(name, extra) === 'failed');
+	else if (ends.includes(operation)) await domains.remove(name, endReason(name, extra));
 	else
 		throw new IpvtapError(
 			'usage',

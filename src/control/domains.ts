@@ -38,6 +38,8 @@ export class Domains {
 	readonly #firstFrame: FirstFrame;
 	/** Domains that may have ended unannounced. */
 	readonly #lost = new Map<string, NodeJS.Timeout>();
+	/** NICs of domains that go back to a snapshot at this moment, by uuid. */
+	readonly #reverting = new Map<string, { nics: NicRecord[]; timer: NodeJS.Timeout }>();
 
 	constructor(controller: Controller, log: Logger) {
 		this.#controller = controller;
@@ -52,6 +54,7 @@ export class Domains {
 	close(): void {
 		this.#firstFrame.close();
 		for (const timer of this.#lost.values()) clearTimeout(timer);
+		for (const { timer } of this.#reverting.values()) clearTimeout(timer);
 	}
 
 	/**
@@ -61,7 +64,8 @@ export class Domains {
 	async put(name: string, declared: DomainRequest): Promise<void> {
 		const { registry } = this.#controller;
 		const before = this.#known(name, declared.uuid);
-		const plugged = pluggedNics(declared, [...this.#slaves(name).map(nicOf), ...(before?.nics ?? [])]);
+		const known = [before, this.#reverting.get(declared.uuid)].flatMap(one => one?.nics ?? []);
+		const plugged = pluggedNics(declared, [...this.#slaves(name).map(nicOf), ...known]);
 		const request = { ...declared, nics: [...declared.nics, ...plugged] };
 		const { state } = request;
 		if (state === 'starting' || state === 'incoming') checkKnown(request);
@@ -76,13 +80,22 @@ export class Domains {
 		this.#log.info({ domain: name, state: registry.domain(name)?.state }, 'domain');
 	}
 
-	/** A domain's end; within `serial`. @param failed its start failed, so what was kept for it is kept on. */
-	async remove(name: string, failed: boolean): Promise<void> {
+	/** A domain's end; within `serial`. @param reason libvirt's word for it. */
+	async remove(name: string, reason: string | undefined): Promise<void> {
 		const record = this.#controller.registry.domain(name);
 		// Its start failed before it was one, or its end is told a second time.
 		if (record && isReservation(record)) return;
-		if (!record) await this.#dropSlaves(name);
-		else await this.#end(record, failed ? record.before : undefined);
+		if (!record) return this.#dropSlaves(name);
+		if (reason === 'from snapshot') this.#rememberBriefly(record);
+		// What was kept for one whose start failed is kept on.
+		await this.#end(record, reason === 'failed' ? record.before : undefined);
+	}
+
+	/** Its QEMU makes way for another, which starts at once; the snapshot may have been made with NICs that were plugged in. */
+	#rememberBriefly({ name, uuid, nics }: DomainRecord): void {
+		clearTimeout(this.#reverting.get(uuid)?.timer);
+		const timer = setTimeout(() => this.#reverting.delete(uuid), revertMs).unref();
+		this.#reverting.set(uuid, { nics: [...this.#slaves(name).map(nicOf), ...nics], timer });
 	}
 
 	/**
@@ -105,13 +118,9 @@ export class Domains {
 
 	/** Gives up what is kept for a NIC, or remembered of one; within `serial`. @returns false if there is nothing of that name. */
 	forget(nicName: string): boolean {
-		const isIt = ({ name }: NicRecord) => name === nicName;
-		const record = this.#controller.registry
-			.domains()
-			.find(one => one.nics.some(nic => isIt(nic) && (isReservation(one) || nic.plugged)));
-		if (!record) return false;
-		this.#keepNics(record, nic => !isIt(nic));
-		return true;
+		const record = this.#controller.registry.remembering(nicName);
+		if (record) this.#keepNics(record, ({ name }) => name !== nicName);
+		return record !== undefined;
 	}
 
 	/** A slave was made for a NIC that a running domain is about to be given; within `serial`. */
@@ -345,3 +354,6 @@ function withNic(record: DomainRecord, slave: SlaveRecord): DomainRecord {
 
 /** Longer than libvirt takes from the end of a QEMU to its hook. */
 const unannouncedMs = 5000;
+
+/** libvirt starts the next QEMU some seconds after it has asked the one before it to end. */
+const revertMs = 60_000;

@@ -1,7 +1,7 @@
 /** Why what was asked for isn't done, in words. Pure. */
 import { IpvtapError } from '../errors.js';
 import { quote } from './names.js';
-import type { DomainRecord } from './registry.js';
+import type { DomainRecord, SlaveRecord } from './registry.js';
 
 /** A master that is to go down, but not with its slaves. */
 export function stillHasSlaves(master: string, slaves: readonly { name: string }[]): IpvtapError {
@@ -32,6 +32,15 @@ const settable = new Map([
 	['ageing', '--ageing'],
 	['multicastSlave', '--multicast-slave'],
 ]);
+
+/** A slave that is to be made, but there is one of that name. */
+export function slaveNameInUse({ name, master, domain }: SlaveRecord): IpvtapError {
+	const whose = domain ? `, of the domain ${quote(domain.name)}` : '';
+	const away = domain ? `unplug it there first: ipvtap detach ${name} --domain ${domain.name}` : '';
+	return new IpvtapError('conflict', `the name '${name}' is in use: it is a slave of ${master}${whose}`, {
+		hint: `choose another name, or ${away || `detach it first: ipvtap detach ${name}`}`,
+	});
+}
 
 /** Why a saved or migrated domain's things can't be had. */
 export function holdBy({ name, state }: DomainRecord): string {

@@ -12,7 +12,7 @@ import type { AddressEntry, DomainNic, DomainState, Flag, Mode, Permission } fro
 import { checkInterfaceName, checkSlaveName, deriveIfname, deriveMac, parseMac, quote } from './names.js';
 import { permitted } from './permissions.js';
 import { renameSettings, type SavedSettings } from './port/forwarding-plan.js';
-import { holdBy, known } from './refusals.js';
+import { holdBy, known, slaveNameInUse } from './refusals.js';
 
 export interface MasterRecord {
 	name: string;
@@ -239,6 +239,13 @@ export class Registry {
 		return this.#reservations().find(({ nic }) => nic.name === slave)?.domain;
 	}
 
+	/** The domain for which a NIC of that name is kept or remembered, though it may be gone, or was never declared. */
+	remembering(slave: string): DomainRecord | undefined {
+		return this.domains().find(domain =>
+			domain.nics.some(nic => nic.name === slave && (nic.plugged || isReservation(domain))),
+		);
+	}
+
 	setDomain(record: DomainRecord): void {
 		this.#domains.set(record.name, record);
 	}
@@ -274,12 +281,8 @@ export class Registry {
 	 */
 	planSlave(request: SlaveRequest): SlaveRecord {
 		const name = checkSlaveName(request.name);
-		if (this.#slaves.has(name)) {
-			const inUse = `the name '${name}' is in use: it is a slave of ${this.slave(name)?.master}`;
-			throw new IpvtapError('conflict', inUse, {
-				hint: `choose another name, or detach it first: ipvtap detach ${name}`,
-			});
-		}
+		const other = this.#slaves.get(name);
+		if (other) throw slaveNameInUse(other);
 		if (this.#masters.has(name)) {
 			throw new IpvtapError('conflict', `the name '${name}' is in use: it is a master`, {
 				hint: "'show' and 'set' couldn't tell them apart; choose another name",

@@ -84,8 +84,8 @@ export function apiRoutes(controller: Controller, info: () => Info): Route[] {
 			method: 'DELETE',
 			path: '/v1/slaves/:name',
 			handle: async ({ name, actor }) => {
-				const reserved = registry.reservation(name) !== undefined;
-				const owner = reserved ? 0 : registry.requireSlave(name).owner;
+				const kept = !registry.slave(name) && registry.remembering(name);
+				const owner = kept ? 0 : registry.requireSlave(name).owner;
 				requireOwner(actor, owner, `detach the slave '${name}'`);
 				await controller.detach(name);
 				return { body: { name, removed: true } };

@@ -10,6 +10,8 @@ export interface DomainOptions {
 	metadata?: string;
 	/** Socket of the guest's agent. */
 	agent?: string;
+	/** A file in qcow2. */
+	disk?: string;
 }
 
 export interface NicOptions {
@@ -32,7 +34,7 @@ export const namespace = 'https://ipvtap.dev/xmlns/libvirt/1';
 
 export function domainXml(
 	{ vmlinux, initramfs }: GuestImage,
-	{ name, nics, metadata = declaration(nics), agent }: DomainOptions,
+	{ name, nics, metadata = declaration(nics), agent, disk }: DomainOptions,
 ): string {
 	const channel =
 		agent === undefined
@@ -59,6 +61,7 @@ export function domainXml(
     <controller type='usb' model='none'/>
     <controller type='pci' index='0' model='pcie-root'/>
     ${rootPorts}
+    ${disk === undefined ? '' : diskXml(disk)}
     <serial type='file'><source path='/var/log/libvirt/qemu/${name}.console'/></serial>
     ${channel}<target type='virtio' name='${agentPort}'/></channel>
     ${nics
@@ -76,6 +79,10 @@ export function interfaceXml({
 	device = '',
 }: Pick<NicOptions, 'target' | 'mac' | 'device'>): string {
 	return `<interface type='ethernet'><mac address='${mac}'/><target dev='${target}' managed='no'/><model type='virtio'/>${device}</interface>`;
+}
+
+function diskXml(file: string): string {
+	return `<disk type='file'><driver name='qemu' type='qcow2'/><source file='${file}'/><target dev='vda' bus='virtio'/></disk>`;
 }
 
 function declaration(nics: NicOptions[]): string {

@@ -1,10 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
 import { assertClean, assertNothingLeft } from './clean.js';
 import { interfaceXml } from './domain-xml.js';
 import { LibvirtHost } from './libvirt-host.js';
+import { emptyDisk } from './qcow2.js';
 
 const web1 = { target: 'ipvt-web1', mac: '52:54:00:00:00:11', addresses: ['192.0.2.11'] };
 
@@ -208,4 +209,23 @@ test.serial('a NIC of a domain that declares nothing is remembered until its gue
 		refused.err,
 		/interface: there is no TAP ipvt-web2, .*nothing is known of it here\nhint: .*--mac 52:54:/,
 	);
+});
+
+test.serial('a domain goes back to a snapshot with the NICs that it had then, declared or not', async t => {
+	const disk = join(host.lan.folder, 'disk.qcow2');
+	writeFileSync(disk, emptyDisk());
+	chmodSync(disk, 0o666);
+	await host.define({ name: 'web', nics: [web1], disk });
+	await host.virsh('start', 'web');
+	await host.ipvtap('attach', 'web2', '--master', 'eth0', '--ip', '192.0.2.12', '--domain', 'web');
+	await host.virsh('snapshot-create-as', 'web', 'first');
+	const before = await host.slave('web2');
+	await host.virsh('snapshot-revert', 'web', 'first');
+	t.not((await host.slave('web2'))?.ifindex, before?.ifindex, 'it has another TAP, for another QEMU');
+	await host.answers('192.0.2.11');
+	for (const name of ['web1', 'web2'])
+		t.like(await host.slave(name), { state: 'up', domain: { name: 'web', state: 'running' } });
+	await host.virsh('destroy', 'web');
+	await host.virsh('undefine', 'web', '--snapshots-metadata');
+	await assertNothingLeft(t, host);
 });

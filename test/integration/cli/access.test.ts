@@ -78,6 +78,11 @@ test.serial('a member of the group may have slaves of its own, and touch no othe
 		/^error: user 61001 may not allow the slave 'mine' to be a router\n/,
 	);
 	t.is((await as(member, 'set', 'mine', '--allow', 'none')).status, 0);
+	// What is a domain's may have what is kept for the domain.
+	const body = JSON.stringify({ master: 'eth0', domain: { name: 'web', uuid: 'u' } });
+	const curl = ['curl', '-qsS', '--unix-socket', site.socket, '-X', 'PUT', '-d', body];
+	const asked = await site.exec([...member, ...curl, 'http://ipvtap/v1/slaves/d']);
+	t.regex(asked.stdout, /user 61001 may not plug anything into the domain 'web'/);
 	await site.attach('roots');
 	denied(
 		t,

@@ -72,6 +72,10 @@ test('a name is given once, to a slave or to a master', t => {
 		code: 'conflict',
 		message: "the name 'web1' is in use: it is a slave of eth0",
 	});
+	add(registry, { name: 'web2', domain: { name: 'web', uuid: 'u' } });
+	t.throws(() => add(registry, { name: 'web2' }), {
+		message: "the name 'web2' is in use: it is a slave of eth0, of the domain 'web'",
+	});
 	t.throws(() => add(registry, { name: 'eth0' }), {
 		code: 'conflict',
 		message: "the name 'eth0' is in use: it is a master",
@@ -209,4 +213,13 @@ test('what is not there is not found, and what is there is named', t => {
 	const hint = (t.throws(() => registry.requireSlave('x')) as { hint?: string }).hint;
 	t.is(hint, 'known: vm0, vm1, vm2, vm3, vm4, vm5, vm6, vm7, vm8, vm9, and 2 more');
 	t.throws(() => registry.requireMaster('eth9'), { code: 'not-found' });
+});
+
+test('a domain is renamed with all that is its', t => {
+	const registry = withMaster('eth0');
+	add(registry, { name: 'web1', domain: { name: 'web', uuid: 'u', alias: 'net0' } });
+	registry.setDomain({ name: 'web', uuid: 'u', state: 'running', nics: [] });
+	registry.renameDomain('web', 'new');
+	t.deepEqual(registry.domains(), [{ name: 'new', uuid: 'u', state: 'running', nics: [] }]);
+	t.deepEqual(registry.slave('web1')?.domain, { name: 'new', uuid: 'u', alias: 'net0' });
 });
