@@ -101,7 +101,11 @@ export class Judge {
 		const unchanged = hex(seen.frame) === hex(bytes);
 		if (seen.verdict === PUNT || seen.verdict === PUNT_COPY) {
 			if (!unchanged) return 'changed, and then punted';
-			return seen.verdict === PUNT_COPY && ingress !== 0 ? 'a copy, though not from the wire' : undefined;
+			if (ingress !== EDGE_WIRE)
+				return seen.verdict === PUNT_COPY ? 'a copy, though not from the wire' : undefined;
+			if (seen.verdict === PUNT_COPY)
+				return seen.result === NEXT ? undefined : 'a copy in place of the frame';
+			return verdict === IGNORE || verdict === SLOW_FANOUT ? 'taken from the host' : undefined;
 		}
 		if (seen.verdict === ANSWERED) {
 			if (verdict !== SLOW_ANSWER) return 'answered';
