@@ -30,6 +30,8 @@ export class Fragmenter {
 		const most = Math.max(8, (mtu - header) & ~7);
 		const flags = frame.getUint16(ip + IPV4_FRAGMENT);
 		const pieces: { at: number; length: number }[] = [];
+		// The sum that the sender left to whoever sends at last: over fragments nobody could make it any more.
+		const sum = checksumIsPartial(frame, at) ? sumAt(frame, at, payload) : undefined;
 		let to = VNET_HEADER;
 		for (let offset = 0; offset < payload; offset += most) {
 			const size = Math.min(most, payload - offset);
@@ -41,7 +43,8 @@ export class Fragmenter {
 			this.#copy(frame, ip + header + offset, piece + header, size);
 			const out = this.region.frame;
 			if (offset > 0) blankOptions(out, piece, header);
-			else if (checksumIsPartial(frame, at)) this.#complete(frame, at, payload, piece);
+			if (sum && sum.field >= offset && sum.field < offset + size)
+				out.setUint16(piece + header + sum.field - offset, sum.value);
 			out.setUint16(piece + IPV4_TOTAL_LENGTH, header + size);
 			const more = last ? flags & MORE_FRAGMENTS : MORE_FRAGMENTS;
 			out.setUint16(piece + IPV4_FRAGMENT, more | ((flags & OFFSET) + (offset >> 3)));
@@ -57,20 +60,19 @@ export class Fragmenter {
 		unmap(this.#memory);
 	}
 
-	/** The sum that the sender left to whoever sends at last: over fragments nobody could make it any more. */
-	#complete(frame: DataView, at: number, payload: number, piece: number): void {
-		const { start, offset } = partialChecksum(frame, at);
-		const header = (frame.getUint8(at + ETHERNET_HEADER) & 15) << 2;
-		const length = payload - (start - ETHERNET_HEADER - header);
-		const sum = ~sumOf(frame, at + start, length) & 0xffff;
-		// RFC 768: zero would say that there is no sum.
-		this.region.frame.setUint16(piece - ETHERNET_HEADER + start + offset, sum === 0 ? 0xffff : sum);
-	}
-
 	#copy(from: DataView, at: number, to: number, length: number): void {
 		const bytes = new Uint8Array(from.buffer, from.byteOffset + at, length);
 		this.#memory.bytes.set(bytes, to);
 	}
+}
+
+/** What a partial checksum is when it is whole, and where its field lies, from the end of the IP header. */
+function sumAt(frame: DataView, at: number, payload: number): { field: number; value: number } {
+	const { start, offset } = partialChecksum(frame, at);
+	const transport = start - ETHERNET_HEADER - ((frame.getUint8(at + ETHERNET_HEADER) & 15) << 2);
+	const sum = ~sumOf(frame, at + start, payload - transport) & 0xffff;
+	// RFC 768: zero would say that there is no sum.
+	return { field: transport + offset, value: sum === 0 ? 0xffff : sum };
 }
 
 /** Options that go with the first fragment alone become "no operation", as in ip_options_fragment of Linux. */

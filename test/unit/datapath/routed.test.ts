@@ -3,6 +3,7 @@ import test from 'ava';
 import { readEdge } from '../../../src/datapath/counters.js';
 import { forward } from '../../../src/datapath/forward/forward.js';
 import { ErrorLimit } from '../../../src/datapath/slowpath/error-limit.js';
+import { Fragmenter } from '../../../src/datapath/slowpath/fragment.js';
 import { PATIENCE_MS } from '../../../src/datapath/slowpath/routed.js';
 import { verdictName } from '../../../src/datapath/verdict.js';
 import { complaint4, onward, pieces } from '../../cases/routed.js';
@@ -111,6 +112,27 @@ test('a packet that is cut has its sum completed, where that was left to the car
 		out.map(({ frame }) => frame),
 		pieces(whole, 600, gateway.mac),
 	);
+});
+
+test('the same where the sum lies in a later piece than the first: 60 bytes of header on a link of 68', t => {
+	const options = new Uint8Array(40).fill(1);
+	const whole = packet4(vm1, server, {}, tcp(1, 2, new Uint8Array(100).fill(7)), { options });
+	const segment = whole.slice(74);
+	const partial = whole.slice();
+	const sum = 0xffff - internetChecksum(bytesOf(whole.slice(26, 34), [0, 6, 0, segment.length]));
+	partial.set([sum >> 8, sum & 0xff], 74 + 16);
+	const memory = new DataView(new ArrayBuffer(16 + partial.length));
+	new Uint8Array(memory.buffer).set(partial, 16);
+	memory.setUint8(6, 1);
+	new Uint16Array(memory.buffer, 12, 2).set([74, 16]);
+	const fragmenter = new Fragmenter();
+	t.teardown(() => fragmenter.close());
+	const { buffer } = fragmenter.region.frame;
+	const payloads = fragmenter
+		.cut(memory, 16, 68)
+		.map(({ at, length }) => new Uint8Array(buffer, at, length).slice(74));
+	t.is(payloads.length, Math.ceil(segment.length / 8));
+	t.deepEqual(bytesOf(...payloads), segment);
 });
 
 test('frames to be segmented are judged by their segments', t => {
