@@ -31,6 +31,25 @@ export function usage(pids: readonly number[]): Usage {
 	};
 }
 
+export interface Spent {
+	/** CPU seconds of those who were looked at or said it themselves. */
+	own: number;
+	/** CPUs' worth of somebody else's work, and of the hypervisor's. */
+	foreign: number;
+	stolen: number;
+}
+
+/** Between two looks. @param cpu seconds of processes that are gone by the second one. */
+export function spent(before: Usage, after: Usage, cpu: number): Spent {
+	const elapsed = after.at - before.at;
+	const own = cpu + after.processes - before.processes + after.softirq - before.softirq;
+	return {
+		own,
+		foreign: Math.max(0, after.busy - before.busy - own - (after.self - before.self)) / elapsed,
+		stolen: (after.stolen - before.stolen) / elapsed,
+	};
+}
+
 /** What the processes hold of memory, MB (10^6 bytes). */
 export function residentMb(pids: readonly number[]): number {
 	const kib = pids.map(pid =>

@@ -1,6 +1,6 @@
 /** One run: one row on one peer, with everything that says whether it may be compared with another. */
 import { exec } from '../lab/command.js';
-import { usage } from './cpu.js';
+import { spent, usage } from './cpu.js';
 import type { Result } from './results.js';
 import type { Row } from './rows/row.js';
 import type { Place } from './site.js';
@@ -56,9 +56,7 @@ export async function measure(
 	const traffic = await row.traffic(places, timing);
 	const after = usage(pids);
 	const last = await crossing(guest);
-	const elapsed = after.at - before.at;
-	const ownCpu = traffic.cpu + after.processes - before.processes + after.softirq - before.softirq;
-	const known = ownCpu + after.self - before.self;
+	const { own, foreign, stolen } = spent(before, after, traffic.cpu);
 	return {
 		row: row.name,
 		peer: peer.name,
@@ -66,10 +64,10 @@ export async function measure(
 		at: before.at - origin,
 		state: stateOf(first, last),
 		crossingNs: [first, last],
-		foreign: Math.max(0, after.busy - before.busy - known) / elapsed,
+		foreign,
 		unquiet: row.unquiet ?? false,
-		stolen: (after.stolen - before.stolen) / elapsed,
-		ownCpu,
+		stolen,
+		ownCpu: own,
 		instructions: traffic.instructions,
 		result: traffic.result,
 	};

@@ -4,7 +4,7 @@ import { limitedTraffic } from '../traffic/compared.js';
 import { restartTraffic, unpluggedTraffic, upgradeTraffic } from '../traffic/disruption.js';
 import { type Path, V2P } from '../traffic/emulated.js';
 import { floodedTraffic, overdrawnTraffic, SHARE } from '../traffic/fan.js';
-import { commonHalf, ownHalf } from '../traffic/limit.js';
+import { commonHalf, findCommonLimit, findLimit, ownHalf } from '../traffic/limit.js';
 import { loadedTraffic } from '../traffic/loaded.js';
 import { stormTraffic } from '../traffic/storm.js';
 import { titleOf } from './emulated.js';
@@ -59,16 +59,18 @@ export function unpluggedRow(short: string, path: Path): Row {
 
 /** @param longer than other runs: 1 in 10,000 answers takes many to see. */
 export function loadedRow(name: string, whose: 'bridge' | 'peer', table: Table, longer = 1): Row {
-	const half = whose === 'bridge' ? commonHalf : ownHalf;
+	const own = whose === 'peer';
+	const half = own ? ownHalf : commonHalf;
+	const find = own ? findLimit : findCommonLimit;
 	return {
 		name,
-		title: `request/response V2V 64 B, while two others exchange half of the ${whose}'s ${whose === 'peer' ? 'own ' : ''}limit`,
+		title: `request/response V2V 64 B, while two others exchange half of the ${whose}'s${own ? ' own' : ''} limit`,
 		table,
 		wants: [],
 		guests: FEW,
-		prepare: ([place]) => half(place!),
-		traffic: async ([place], { seconds, warmup }) =>
-			loadedTraffic(place!, await half(place!), { seconds: seconds * longer, warmup }),
+		prepare: ([place]) => find(place!),
+		traffic: ([place], { seconds, warmup }) =>
+			loadedTraffic(place!, half(place!), { seconds: seconds * longer, warmup }),
 		metrics: [
 			metrics.transactions,
 			...metrics.delays('p50', 'p99', 'p999', 'p9999'),

@@ -1,7 +1,7 @@
 /** Rows of guest.c: frames as fast as they go, at a rate, and one request after another. */
 import { FEW_GUESTS } from '../ground.js';
 import { emulatedTraffic, type Path, V2V } from '../traffic/emulated.js';
-import { ownHalf } from '../traffic/limit.js';
+import { findLimit, ownHalf } from '../traffic/limit.js';
 import * as metrics from './metrics.js';
 import type { Metric, Row, Table } from './row.js';
 
@@ -111,9 +111,9 @@ export function halfRow(longer: number): Row {
 		table: 'all',
 		wants: [],
 		guests: FEW,
-		prepare: ([place]) => ownHalf(place!),
-		traffic: async ([place], { seconds, warmup }) =>
-			emulatedTraffic(place!, V2V, words(await ownHalf(place!)), { seconds: seconds * longer, warmup }),
+		prepare: ([place]) => findLimit(place!),
+		traffic: ([place], { seconds, warmup }) =>
+			emulatedTraffic(place!, V2V, words(ownHalf(place!)), { seconds: seconds * longer, warmup }),
 		metrics: [metrics.framesPerSecond, ...metrics.delays('p50', 'p99', 'p999', 'p9999'), metrics.loss],
 	};
 }
