@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IpvtapError } from '../../errors.js';
-import type { FloodResult } from '../results.js';
+import type { DisruptionResult, FloodResult } from '../results.js';
 import type { Traffic } from '../run.js';
 import type { Place } from '../site.js';
 import { emulate, type Path, V2V } from './emulated.js';
@@ -13,13 +13,20 @@ import { forge } from './forger.js';
 const RATE = 10_000;
 const WORDS = ['flood', '--wait', 'poll', '--rate', String(RATE)];
 const BEFORE_MS = 300;
-/** A daemon that adopts a few guests is there again in well under a second, on a machine that has nothing else to do. */
+/**
+ * A daemon that adopts a few guests is there again in well under a second, on a machine that has nothing else to do. Where
+ * one wasn't before the traffic was nearly over, there is more the next time.
+ */
 const SECONDS = 3;
 const UNPLUGGED_MS = 200;
 
+let restartSeconds = SECONDS;
+
 /** @throws IpvtapError when the peer doesn't come back. */
-export function restartTraffic(place: Place): Promise<Traffic> {
-	return disrupted(place, V2V, () => place.peer.restart!());
+export async function restartTraffic(place: Place): Promise<Traffic> {
+	const traffic = await disrupted(place, V2V, restartSeconds, () => place.peer.restart!());
+	restartSeconds = Math.max(restartSeconds, Math.ceil(2 * traffic.result.restart));
+	return traffic;
 }
 
 /** @throws IpvtapError when the peer doesn't come back, or another version's programs are still at work. */
@@ -34,16 +41,21 @@ export async function upgradeTraffic(place: Place): Promise<Traffic> {
 
 /** @throws IpvtapError with the emulator's own words. */
 export function unpluggedTraffic(place: Place, path: Path): Promise<Traffic> {
-	return disrupted(place, path, async () => {
+	return disrupted(place, path, SECONDS, async () => {
 		await place.ground.wire.ip('link set wire1 down');
 		await sleep(UNPLUGGED_MS);
 		await place.ground.wire.ip('link set wire1 up');
 	});
 }
 
-async function disrupted(place: Place, path: Path, disrupt: () => Promise<void>): Promise<Traffic> {
-	const flow = emulate<FloodResult>(place, path, WORDS, { seconds: SECONDS, warmup: 0.1 });
-	const forger = forge(place, SECONDS);
+async function disrupted(
+	place: Place,
+	path: Path,
+	seconds: number,
+	disrupt: () => Promise<void>,
+): Promise<Traffic & { result: DisruptionResult }> {
+	const flow = emulate<FloodResult>(place, path, WORDS, { seconds, warmup: 0.1 });
+	const forger = forge(place, seconds);
 	for (const one of [flow, forger]) one.catch(() => {});
 	await sleep(BEFORE_MS);
 	const from = performance.now();
@@ -53,7 +65,7 @@ async function disrupted(place: Place, path: Path, disrupt: () => Promise<void>)
 	const forgedSent = await forger;
 	// What a TAP refuses is lost to its guest, too.
 	return {
-		result: { elapsed: SECONDS, rate: RATE, sent, lost: lost + refused, restart, forged, forgedSent },
+		result: { elapsed: seconds, rate: RATE, sent, lost: lost + refused, restart, forged, forgedSent },
 		cpu: cpuNs / 1e9,
 	};
 }
