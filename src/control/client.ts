@@ -85,6 +85,11 @@ function transportError(socket: string, error: NodeJS.ErrnoException): IpvtapErr
 				hint: 'use sudo, or join its group: sudo usermod -aG ipvtap "$USER", then log in again',
 				cause: error,
 			});
+		case 'EAGAIN':
+			return new IpvtapError('timed-out', `can't reach the daemon at ${socket}: too many wait for it`, {
+				hint: 'try again in a moment; see its log',
+				cause: error,
+			});
 		case 'EPROTOTYPE':
 			return notOurs(socket, 'it is a socket of another type');
 		default:

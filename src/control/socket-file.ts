@@ -5,6 +5,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
+import { limits } from '../config.js';
 import { IpvtapError } from '../errors.js';
 import { DaemonBusy, Lock } from './lock.js';
 import { accessGroup, groupId } from './users.js';
@@ -44,7 +45,7 @@ export class SocketFile {
 		rmSync(fresh, { force: true });
 		await new Promise<void>((resolve, reject) => {
 			server.once('error', reject);
-			server.listen(fresh, () => {
+			server.listen({ path: fresh, backlog: limits.connections }, () => {
 				server.off('error', reject);
 				resolve();
 			});
