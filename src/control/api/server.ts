@@ -57,6 +57,8 @@ export function createApi(routes: Route[], log: Logger, requestMs: number = limi
 		},
 	);
 	server.maxConnections = limits.connections;
+	// Who takes nothing of an answer for so long is cut off too. No answer is worked on that long.
+	server.setTimeout(6 * requestMs);
 	server.on('clientError', refuse);
 	return server;
 }

@@ -1,9 +1,15 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { createApi } from '../../../src/control/api/server.js';
 import { call } from '../../../src/control/client.js';
 import type { Listing } from '../../../src/control/model.js';
+import { until } from '../../../src/lab/wait.js';
+import { createLog } from '../../../src/log.js';
 import { daemonHere } from './daemon-here.js';
 
 const nothing: Listing = { masters: [], slaves: [] };
@@ -195,4 +201,21 @@ test('a daemon that is ending takes no more orders', async t => {
 		code: 'daemon-unreachable',
 		message: /the daemon is ending/,
 	});
+});
+
+test('a client that takes no answers is cut off', async t => {
+	const socket = join(mkdtempSync(join(tmpdir(), 'ipvtap-api-')), 'a.sock');
+	t.teardown(() => rmSync(dirname(socket), { recursive: true }));
+	const handle = () => ({ body: 'x'.repeat(1 << 20) });
+	const server = createApi([{ method: 'GET', path: '/', handle }], createLog({ IPVTAP_LOG: 'silent' }), 200);
+	await new Promise<void>(resolve => server.listen(socket, resolve));
+	const connections = () => promisify(server.getConnections.bind(server))();
+	const client = createConnection(socket);
+	client.on('error', () => undefined);
+	client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+	await until('the client to be there', 20_000, async () => (await connections()) === 1);
+	await until('the client to be cut off', 20_000, async () => (await connections()) === 0);
+	client.destroy();
+	await new Promise(resolve => server.close(resolve));
+	t.pass();
 });
