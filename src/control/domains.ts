@@ -128,7 +128,10 @@ export class Domains {
 		if (!slave.domain) return;
 		const { name, uuid } = slave.domain;
 		const record = this.#known(name, uuid) ?? { name, uuid, state: 'running' as const, nics: [] };
-		this.#set(withNic(record, slave));
+		// One that declares nothing may have been started afresh instead of restored: nobody tells us that.
+		const afresh = isReservation(record) && runsInLibvirt(record);
+		const nics = record.nics.filter(nic => !nic.plugged);
+		this.#set(withNic(afresh ? { ...record, state: 'running', nics } : record, slave));
 	}
 
 	/** A slave goes; within `serial`. What it was is needed again if it goes because its domain is saved. */
