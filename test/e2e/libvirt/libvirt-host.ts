@@ -91,8 +91,7 @@ export class LibvirtHost {
 	async startIpvtapd(): Promise<void> {
 		this.#spawn('ipvtapd', [`${bin}/ipvtapd`]);
 		// One that was killed has left its socket behind, and `list` needs no daemon to say that there is nothing.
-		const ask = this.#inside(['curl', '-qsf', '--unix-socket', this.socket, 'http://ipvtap/v1/info']);
-		await this.#until('ipvtapd', 30_000, async () => (await run(...ask)).rc === 0);
+		await this.#until('ipvtapd', 30_000, async () => (await run(...this.#asking('info'))).rc === 0);
 	}
 
 	async stopIpvtapd(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -139,8 +138,9 @@ export class LibvirtHost {
 		return exec(...this.#inside(['sh', '-ec', script]), { env: this.#env });
 	}
 
+	/** What `ipvtap list --json` prints, for which that has to start a Node.js first. */
 	async list(): Promise<Listing> {
-		return JSON.parse(await this.ipvtap('list', '--json')) as Listing;
+		return JSON.parse(await exec(...this.#asking('list'))) as Listing;
 	}
 
 	async slave(name: string): Promise<Slave | undefined> {
@@ -230,6 +230,10 @@ export class LibvirtHost {
 			const words = await this.sh(`tail -n 12 ${logs} 2>&1`).catch(() => '');
 			throw new Error(`${(cause as Error).message}\n${words}`, { cause });
 		}
+	}
+
+	#asking(what: string): [string, string[]] {
+		return this.#inside(['curl', '-qsSf', '--unix-socket', this.socket, `http://ipvtap/v1/${what}`]);
 	}
 
 	#inside(command: string[]): [string, string[]] {
