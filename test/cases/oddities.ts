@@ -136,6 +136,8 @@ function packets(from: Station, to: Station): Record<string, Uint8Array> {
 		'IPv4 with half a header': four(udp(), { headerWords: 4 }),
 		'IPv4, shorter than its header': four(udp(), { totalLength: 19 }),
 		'IPv4, longer than it is': four(udp(), { totalLength: 9000 }),
+		'IPv4 that may go two hops': four(udp(), { ttl: 2 }),
+		'IPv6 that may go two hops': six(udp(), { hopLimit: 2 }),
 		'IPv4 with a wrong checksum': patched(four(udp()), CHECKSUM, [0, 0]),
 		'IPv4 with a checksum that ends at zero': withChecksum(four(udp(), { ttl: 9 }), 0xfeff),
 		'IPv4 with a checksum that carries': withChecksum(four(udp(), { ttl: 9 }), 0xff80),

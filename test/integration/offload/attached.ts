@@ -223,7 +223,7 @@ const segmented = [
 /** Every mixture of what is right for some frame, with some that is right for none. */
 const headers: readonly Buffer[] = [0, 1].flatMap(flags =>
 	[0, 1, 3, 4, 5].flatMap(gsoType =>
-		(gsoType === 0 ? [0] : [5, 1000]).flatMap(gsoSize =>
+		(gsoType === 0 ? [0] : [7, 8, 1000]).flatMap(gsoSize =>
 			(flags === 0 ? [0] : [14, 34, 42, 54]).flatMap(csumStart =>
 				(flags === 0 ? [0] : [6, 16]).flatMap(csumOffset =>
 					// With 14 bytes in one piece the rest of a long frame lies in pages.

@@ -7,6 +7,9 @@ import { arp, broadcastMac, ethernet } from '../datapath/frames.js';
 import { far, type Guest, host, Site } from '../datapath/site.js';
 import { Flows } from './flows.js';
 
+const linkLocal = 'fe80::3';
+const afar = '203.0.113.9';
+
 async function place(
 	name: string,
 	mode: string,
@@ -19,6 +22,11 @@ async function place(
 	});
 	// Whom the test plays answers no questions.
 	await site.host.ip(`neighbour replace ${far.ipv4} lladdr ${far.mac} nud permanent dev eth0`);
+	// RFC 5549: an IPv4 route by a router's IPv6 address.
+	await site.host.ip(
+		`neighbour replace ${linkLocal} lladdr ${far.mac} nud permanent dev eth0`,
+		`route add ${afar} via inet6 ${linkLocal} dev eth0`,
+	);
 	const one = await site.guest('one', 11);
 	const flows = new Flows(site, one, await site.guest('two', 12), await site.guest('liar', 13));
 	return { site, flows, one };
@@ -35,6 +43,7 @@ for (const [mode, attach] of [
 		t.teardown(() => flows.close());
 		await flows.runWhile(30);
 		flows.verify(t, 'before');
+		if (mode === 'l3') t.true(getsAfar(site, one));
 
 		await site.product.signalDaemon('SIGKILL');
 		await flows.runWhile(200);
@@ -42,7 +51,10 @@ for (const [mode, attach] of [
 		t.true(isAnswered(one, '192.0.2.12'), 'a guest is told the way to another');
 		t.true(isAnswered(one, far.ipv4), 'and to the LAN');
 		t.true(isAnswered({ ...far, end: site.far }, one.ipv4), 'the LAN is told the way to a guest');
-		if (mode === 'l3') await neighbourIsKept(site, one, t);
+		if (mode === 'l3') {
+			t.true(getsAfar(site, one), 'IPv4 by a neighbour of IPv6');
+			await neighbourIsKept(site, one, t);
+		}
 
 		await flows.runWhile(50, site.product.daemon());
 		flows.verify(t, 'with the next daemon');
@@ -51,6 +63,7 @@ for (const [mode, attach] of [
 			masters.map(({ offload, offloadDetail, mode: now }) => ({ offload, offloadDetail, now })),
 			[{ offload: 'tc-bpf', offloadDetail: attach, now: mode }],
 		);
+		await site.host.ip(`route del ${afar}`);
 		await site.product.json('down', 'eth0', '--force');
 		await site.product.end();
 		await site.product.assertNothingLeft();
@@ -79,6 +92,14 @@ function isAnswered({ mac, ipv4, end }: Pick<Guest, 'mac' | 'ipv4' | 'end'>, tar
 	const answer = arp({ operation: 2, senderMac: host.mac, sender: target, targetMac: mac, target: ipv4 });
 	end.send(ethernet(broadcastMac, mac, 0x0806, arp(question)));
 	return end.receiveUntil(({ frame }) => frame.includes(answer)).length > 0;
+}
+
+function getsAfar(site: Site, one: Guest): boolean {
+	const frame = site.marker(one, { mac: host.mac, ipv4: afar });
+	one.end.send(frame);
+	const isIt = ({ frame: seen }: { frame: Buffer }) => seen.includes(frame.subarray(42));
+	const [arrived] = site.far.receiveUntil(isIt).slice(-1);
+	return arrived!.frame.subarray(0, 6).toString('hex') === far.mac.replaceAll(':', '');
 }
 
 /** What goes to a stale neighbour has the kernel ask whether it still lives; and its MAC is the kernel's, not the daemon's. */
