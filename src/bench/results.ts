@@ -125,6 +125,8 @@ export interface DisruptionResult {
 	rate: number;
 	sent: number;
 	lost: number;
+	/** Of these, and of a forger's: for which the receiver's TAP had no room. */
+	full: number;
 	/** How long the restart took, or the wire was unplugged, s. */
 	restart: number;
 	/** Frames of a forging guest's: those that arrived, and those that it sent. */

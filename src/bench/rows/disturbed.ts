@@ -41,7 +41,7 @@ export const disruptionRow: Row = {
 	guests: FEW,
 	unquiet: true,
 	traffic: ([place]) => restartTraffic(place!),
-	metrics: [metrics.lostFrames, metrics.outage, metrics.forgedPassed],
+	metrics: [metrics.lostFrames, metrics.receiverFull, metrics.outage, metrics.forgedPassed],
 };
 
 export function unpluggedRow(short: string, path: Path): Row {

@@ -166,6 +166,12 @@ const isWhole = ({ restart, elapsed }: DisruptionResult): boolean => restart < e
 export const lostFrames = metric<DisruptionResult>('frames lost', '', 'less', r =>
 	isWhole(r) ? r.lost : undefined,
 );
+export const receiverFull = metric<DisruptionResult>(
+	'of them, for which the receiver had no room',
+	'',
+	'less',
+	r => (isWhole(r) ? r.full : undefined),
+);
 export const outage = metric<DisruptionResult>('as time', 'ms', 'less', r =>
 	isWhole(r) ? (1000 * r.lost) / r.rate : undefined,
 );

@@ -54,6 +54,7 @@ async function disrupted(
 	seconds: number,
 	disrupt: () => Promise<void>,
 ): Promise<Traffic & { result: DisruptionResult }> {
+	const before = await fullOf(place, path);
 	const flow = emulate<FloodResult>(place, path, WORDS, { seconds, warmup: 0.1 });
 	const forger = forge(place, seconds);
 	for (const one of [flow, forger]) one.catch(() => {});
@@ -63,9 +64,17 @@ async function disrupted(
 	const restart = (performance.now() - from) / 1000;
 	const { totalSent: sent, lost, refused, forged, cpuNs } = await flow;
 	const forgedSent = await forger;
+	const full = (await fullOf(place, path)) - before;
 	// What a TAP refuses is lost to its guest, too.
 	return {
-		result: { elapsed: seconds, rate: RATE, sent, lost: lost + refused, restart, forged, forgedSent },
+		result: { elapsed: seconds, rate: RATE, sent, lost: lost + refused, full, restart, forged, forgedSent },
 		cpu: cpuNs / 1e9,
 	};
+}
+
+/** Frames that the receiver's TAP had no room for so far: its guest hadn't read those before. 0 where it has no TAP. */
+async function fullOf({ peer, ground }: Place, { to }: Path): Promise<number> {
+	const name = to === 'wire' ? undefined : /^tap:(.+)/.exec(peer.guestEdge(to))?.[1];
+	if (name === undefined) return 0;
+	return Number(await ground.host.exec('cat', [`/sys/class/net/${name}/statistics/tx_dropped`]));
 }
