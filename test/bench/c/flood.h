@@ -60,6 +60,7 @@ static void *sender(void *arg)
 				&opt.hop, flow);
 		}
 	double due = (double)now_ns();
+	uint64_t last = now_ns();
 	while (!stop_sender) {
 		double rate = pace, interval = rate > 0 ? 1e9 / rate : 0;
 		if (rate == IDLE) {
@@ -68,8 +69,11 @@ static void *sender(void *arg)
 			continue;
 		}
 		if (opt.calm && interval > 0) {
-			/* What a descheduled sender has missed isn't made up for. */
-			for (due = fmod(due, 1) + TICK_NS / interval; due >= 1 && !stop_sender; due--)
+			/* What a descheduled sender has missed isn't made up for; a tick that comes late, as all do, is. */
+			uint64_t now = now_ns(), passed = now - last;
+			last = now;
+			due = fmod(due, 1) + (double)(passed < 2 * TICK_NS ? passed : 2 * TICK_NS) / interval;
+			for (; due >= 1 && !stop_sender; due--)
 				send_burst(frames, length, 1, sequence, &turn);
 			tx.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 			sleep_ns(TICK_NS);
