@@ -208,6 +208,16 @@ export class Estate extends EventEmitter<EstateEvents> {
 				},
 			);
 		}
+		const other = this.slaveOf(link.ifindex);
+		if (other !== undefined) {
+			throw new IpvtapError(
+				'conflict',
+				`can't take over ${record.ifname} for '${record.name}': '${other}' has it`,
+				{
+					hint: `detach one of the two: ipvtap detach ${record.name}`,
+				},
+			);
+		}
 		this.#taps.set(record.name, { link, claimed: link.carrier });
 		return true;
 	}

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readConfig } from '../../../src/config.js';
 import { Controller } from '../../../src/control/controller.js';
+import { Registry } from '../../../src/control/registry.js';
 import { IpvtapError } from '../../../src/errors.js';
 import { until } from '../../../src/lab/wait.js';
 import { createLog } from '../../../src/log.js';
-import { deleteLink, listLinks } from '../../../src/sys/netlink/link.js';
+import { deleteLink, listLinks, requireLink } from '../../../src/sys/netlink/link.js';
 import { LinkMonitor } from '../../../src/sys/netlink/monitor.js';
 import { enterFreshNamespace, run as ip } from '../../helpers/in-namespace.js';
 
@@ -115,4 +116,21 @@ test.serial('what can not be written down is not made', async t => {
 		t.deepEqual(controller.listing(), listing);
 	}
 	rmSync(join(folder, 'state.json.new'), { recursive: true });
+});
+
+test.serial('two slaves of a state file that was edited by hand share no TAP', async t => {
+	const { controller } = here(t);
+	ip('ip', 'tuntap', 'add', 'dev', 'ipvt-a', 'mode', 'tap', 'vnet_hdr');
+	const plan = new Registry();
+	const master = plan.planMaster('eth0', { offload: 'none' }, false);
+	const slave = plan.planSlave({ name: 'a', master: 'eth0', owner: 0, addresses: ['192.0.2.10'] });
+	await controller.adopt({
+		masters: [master],
+		slaves: [slave, { ...slave, name: 'b', addresses: ['192.0.2.11'] }],
+	});
+	t.is(controller.slave('a').problem, undefined);
+	t.regex(controller.slave('b').problem ?? '', /ipvt-a/);
+	await controller.detach('b');
+	t.is(controller.slave('a').ifindex, requireLink('ipvt-a').ifindex);
+	await controller.down('eth0', true);
 });
