@@ -7,10 +7,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inTime } from '../../../src/control/in-time.js';
 import type { Listing, Slave } from '../../../src/control/model.js';
+import { cached } from '../../../src/lab/cache.js';
 import { exec, type Finished, run, toolsEnv } from '../../../src/lab/command.js';
 import { GuestAgent } from '../../../src/lab/guest-agent.js';
 import { guestImage } from '../../../src/lab/guest-image.js';
@@ -49,9 +51,10 @@ export class LibvirtHost {
 		const lan = await Lan.create(options);
 		// QEMU runs as a user of its own, and looks for its guest's agent here.
 		chmodSync(lan.folder, 0o755);
+		const probed = await cached('libvirt-probed', path => mkdir(path).then(() => undefined));
 		const keeper = lan.host.spawn(
 			'unshare',
-			['--mount', '--propagation', 'private', 'sh', '-ec', privateFolders],
+			['--mount', '--propagation', 'private', 'sh', '-ec', privateFolders, 'sh', probed],
 			{
 				stdio: ['pipe', 'pipe', 'inherit'],
 			},
@@ -259,13 +262,17 @@ export class LibvirtHost {
 	}
 }
 
-/** Runs until its standard input ends. QEMU may be confined by profiles that know nothing of a private /etc,
- * and without `dynamic_ownership` libvirt leaves the guest image to its owner. */
+/**
+ * Runs until its standard input ends. QEMU may be confined by profiles that know nothing of a private /etc, and without
+ * `dynamic_ownership` libvirt leaves the guest image to its owner. What libvirtd finds out about QEMU in seconds is kept
+ * in $1 for the next one, which looks itself whether it still holds.
+ */
 const privateFolders = `
 for folder in /etc/libvirt /var/lib/libvirt /run/libvirt /var/log/libvirt /var/cache/libvirt; do
 	mkdir -p $folder
 	mount -t tmpfs -o mode=755 none $folder
 done
+mount --bind "$1" /var/cache/libvirt
 mkdir -p /etc/libvirt/hooks /var/log/libvirt/qemu
 printf 'auth_unix_rw = "none"\\nhost_uuid = "%s"\\n' $(cat /proc/sys/kernel/random/uuid) >/etc/libvirt/libvirtd.conf
 printf 'security_driver = "none"\\ndynamic_ownership = 0\\n' >/etc/libvirt/qemu.conf
