@@ -11,6 +11,8 @@
 #define ETH_ARP bpf_htons(0x0806)
 #define ETH_VLAN bpf_htons(0x8100)
 #define ETH_QINQ bpf_htons(0x88a8)
+/* Of a tag: the VLAN. 0 is none, and the tag but a priority (802.1Q, 9.6). */
+#define VLAN_ID 0x0fff
 
 #define ICMP 1
 #define IGMP 2
@@ -115,6 +117,8 @@ FIELD(__u32, length_of, len)
 FIELD(__u32, ifindex_of, ifindex)
 FIELD(__u32, segment_of, gso_size)
 FIELD(__u32, tag_of, vlan_present)
+FIELD(__u32, tci_of, vlan_tci)
+FIELD(__u32, tpid_of, vlan_proto)
 
 /* Makes `length` bytes readable in place, if the frame has them: TAPs take what lies in pages. */
 INLINE bool readable(struct __sk_buff *skb, __u32 length)

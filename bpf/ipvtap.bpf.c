@@ -184,11 +184,35 @@ SEC("tc") int from_host(struct __sk_buff *skb) { return host(skb, false); }
 
 SEC("tc") int from_host_probing(struct __sk_buff *skb) { return host(skb, true); }
 
+/* A tag without a VLAN; tpid 0: there is none. */
+struct priority {
+	__u16 tpid;
+	__u16 tci;
+};
+
+INLINE struct priority take_priority(struct __sk_buff *skb)
+{
+	struct priority priority = {};
+	if (!tag_of(skb)) return priority;
+	priority.tpid = tpid_of(skb);
+	priority.tci = tci_of(skb);
+	bpf_skb_vlan_pop(skb);
+	return priority;
+}
+
+INLINE int next_with(struct __sk_buff *skb, struct priority priority)
+{
+	if (priority.tpid) bpf_skb_vlan_push(skb, priority.tpid, priority.tci);
+	return NEXT;
+}
+
 INLINE int wire(struct __sk_buff *skb, bool probes)
 {
 	const struct port *port = this_port();
 	/* What the forwarder itself gives to the host's stack as if it came from here has been everywhere already. */
-	if (!port || tag_of(skb) || skb->mark == FRAME_MARK) return NEXT;
+	if (!port || skb->mark == FRAME_MARK) return NEXT;
+	/* What was a tag's, on its way to here, may be there still. */
+	if (tag_of(skb) && tci_of(skb) & VLAN_ID) return NEXT;
 	void *frame = begin(skb);
 	if (frame + ETH_HEADER > end(skb)) return NEXT;
 	struct context it = { .skb = skb, .port = port, .probes = probes };
@@ -202,13 +226,15 @@ INLINE int wire(struct __sk_buff *skb, bool probes)
 	verdict = limit_receipt(&it, verdict);
 	if (observed) tell(verdict, it.ifindex);
 	if (verdict == IGNORE) return NEXT;
+	/* A priority is nothing to guests, and to the forwarder a tag says more. What the host gets keeps it. */
+	struct priority priority = take_priority(skb);
 	if (!probes && verdict == FANOUT) {
 		if (copy_to_slaves(skb, port, EDGE_WIRE)) count_in(&it);
-		return NEXT;
+		return next_with(skb, priority);
 	}
 	if (verdict == PUNT_COPY) {
 		if (port->punt && !observed) bpf_clone_redirect(skb, port->punt, BPF_F_INGRESS);
-		return NEXT;
+		return next_with(skb, priority);
 	}
 	if (verdict == PUNT) return port->punt && !observed ? bpf_redirect(port->punt, BPF_F_INGRESS) : SHOT;
 	count_in(&it);

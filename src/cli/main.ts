@@ -16,6 +16,8 @@ process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => undefined);
 
 process.exitCode = await main();
+// Node may wait for itself for ever at its orderly end (nodejs/node#54918): it is told to go when all has been written.
+process.stderr.write('', () => process.stdout.write('', () => process.exit()));
 
 async function main(): Promise<number> {
 	// QEMU calls the helper with a protocol of its own; the launcher bin/ipvtap-helper says which one it is.

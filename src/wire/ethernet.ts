@@ -19,6 +19,9 @@ export const ETHERTYPE_VLAN = 0x8100;
 export const ETHERTYPE_IPV6 = 0x86dd;
 export const ETHERTYPE_QINQ = 0x88a8;
 
+/** Of the two bytes of a tag: three of priority, one to drop by, and the VLAN; 0 is none, and the tag but a priority (802.1Q, 9.6). */
+export const VLAN_ID = 0x0fff;
+
 /**
  * A MAC address as two integers, the form in which the frame path compares and writes it: the first two
  * bytes, and the last four as a signed 32-bit integer (what `DataView.getInt32` gives).

@@ -7,6 +7,8 @@ export interface Packet {
 	bytes: Uint8Array;
 	/** What the kernel knows besides: read at negative offsets (linux/filter.h, SKF_AD_*). */
 	ifindex?: number;
+	/** The tag's two bytes, or those of one that there was. */
+	tci?: number;
 	vlanTagged?: boolean;
 	mark?: number;
 }
@@ -33,7 +35,8 @@ const CLASSES = { LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, RET: 6, MISC: 7 
 const ANCILLARY = 0xfffff000;
 const IFINDEX = ANCILLARY + 8;
 const MARK = ANCILLARY + 20;
-const VLAN_TAG_PRESENT = ANCILLARY + 48;
+const VLAN_TCI = ANCILLARY + 44;
+const VLAN_PRESENT = ANCILLARY + 48;
 
 function decode(program: Uint8Array): Instruction[] {
 	if (program.length % 8 !== 0) throw new Error(`${program.length} bytes are no whole instructions`);
@@ -143,7 +146,8 @@ function fetchIndex(operation: number, k: number, packet: Packet, memory: Uint32
 function ancillary(offset: number, packet: Packet): number {
 	if (offset === IFINDEX) return packet.ifindex ?? 0;
 	if (offset === MARK) return packet.mark ?? 0;
-	if (offset === VLAN_TAG_PRESENT) return packet.vlanTagged ? 1 : 0;
+	if (offset === VLAN_TCI) return packet.tci ?? 0;
+	if (offset === VLAN_PRESENT) return packet.vlanTagged ? 1 : 0;
 	throw new Error(`ancillary data at ${offset - ANCILLARY} isn't known here`);
 }
 

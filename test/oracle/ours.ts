@@ -68,7 +68,8 @@ function placeOf(edge: number): Place {
 
 /** The filter on the master, which keeps from the host's stack what is the guests'. */
 function passesShield(frame: Uint8Array): boolean {
-	return shield({ bytes: untagged(frame), vlanTagged: isTagged(frame) }) !== TC_ACT_SHOT;
+	const tci = ((frame[14] ?? 0) << 8) | (frame[15] ?? 0);
+	return shield({ bytes: untagged(frame), vlanTagged: isTagged(frame), tci }) !== TC_ACT_SHOT;
 }
 
 /** The kernel takes a tag out of the frame before anybody sees it, and keeps it beside. */

@@ -22,6 +22,7 @@ export const INSTRUCTIONS_MAX = 4000;
 /** Ancillary data, read as loads from negative offsets (linux/filter.h, SKF_AD_OFF). */
 export const ANCILLARY_IFINDEX = -0x1000 + 8;
 export const ANCILLARY_MARK = -0x1000 + 20;
+export const ANCILLARY_VLAN_TCI = -0x1000 + 44;
 export const ANCILLARY_VLAN_PRESENT = -0x1000 + 48;
 
 export const loadWord = (offset: number): Instruction => op(LD | W | ABS, offset);

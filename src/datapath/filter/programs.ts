@@ -12,6 +12,7 @@ import {
 	ETHERTYPE_IPV4,
 	ETHERTYPE_IPV6,
 	type MacWords,
+	VLAN_ID,
 } from '../../wire/ethernet.js';
 import {
 	ARP_TARGET_IP,
@@ -33,6 +34,7 @@ import {
 	ANCILLARY_IFINDEX,
 	ANCILLARY_MARK,
 	ANCILLARY_VLAN_PRESENT,
+	ANCILLARY_VLAN_TCI,
 	assemble,
 	type Code,
 	type Instruction,
@@ -83,7 +85,7 @@ export function masterRingFilter(
 	const ipv4 = searchRanges(rangesOf(lastWords(addresses, 4), most), TAKE, LEAVE);
 	const ipv6 = searchRanges(rangesOf(lastWords(addresses, 6), most), TAKE, LEAVE);
 	return assemble([
-		...ifTagged(LEAVE),
+		...ifOfVlan(LEAVE),
 		loadWord(ANCILLARY_MARK),
 		...ifEqual(FRAME_MARK, LEAVE),
 		loadByte(0),
@@ -143,7 +145,7 @@ export function masterQuestionsFilter(addresses: readonly AddressKey[], most = 2
 	const ipv4 = searchRanges(rangesOf(lastWords(addresses, 4), most), TAKE, LEAVE);
 	const ipv6 = searchRanges(rangesOf(lastWords(addresses, 6), most), TAKE, LEAVE);
 	return assemble([
-		...ifTagged(LEAVE),
+		...ifOfVlan(LEAVE),
 		loadWord(ANCILLARY_MARK),
 		...ifEqual(FRAME_MARK, LEAVE),
 		loadByte(0),
@@ -171,13 +173,13 @@ export function slaveDropFilter(): Uint8Array {
 }
 
 /**
- * TC ingress of the master: drops untagged unicast IP for exactly these addresses, and ARP about them.
+ * TC ingress of the master: drops unicast IP of no VLAN for exactly these addresses, and ARP about them.
  * @param addresses 256 at the most, so that the program stays within the kernel's limit.
  */
 export function masterDropFilter(addresses: readonly AddressKey[]): Uint8Array {
 	const ipv4 = searchRanges(rangesOf(lastWords(addresses, 4)), SHOT, UNSPEC);
 	return assemble([
-		...ifTagged(UNSPEC),
+		...ifOfVlan(UNSPEC),
 		loadHalf(ETH_TYPE),
 		...ifEqual(ETHERTYPE_ARP, [loadWord(ARP_TARGET), ...ipv4]),
 		loadByte(0),
@@ -273,6 +275,12 @@ function ifUdpTo(port: number, then: Code): Instruction[] {
 			]),
 		]),
 	];
+}
+
+/** A priority tag, of VLAN 0, is no VLAN's: to the kernel's stack such a frame is as good as untagged (802.1Q, 6.9). */
+function ifOfVlan(then: Code): Instruction[] {
+	// What was a tag's, on its way to here, may be there still.
+	return ifTagged([loadWord(ANCILLARY_VLAN_TCI), ...ifSet(VLAN_ID, then)]);
 }
 
 function ifTagged(then: Code): Instruction[] {

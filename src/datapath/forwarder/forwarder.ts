@@ -19,7 +19,13 @@ import { monotonicMs, readMonotonicMs } from '../../sys/clock.js';
 import { clearEvent, closeFd, PollSet, signalEvent, yieldProcessor } from '../../sys/fd.js';
 import { viewOf } from '../../sys/memory.js';
 import { TP_STATUS_VLAN_VALID, takeDrops, takeError } from '../../sys/packet.js';
-import { ETH_TYPE, ETHERNET_HEADER, ETHERTYPE_IPV4, isGroupDestination } from '../../wire/ethernet.js';
+import {
+	ETH_TYPE,
+	ETHERNET_HEADER,
+	ETHERTYPE_IPV4,
+	isGroupDestination,
+	VLAN_ID,
+} from '../../wire/ethernet.js';
 import { IPV4_PROTOCOL, IPV6_NEXT_HEADER } from '../../wire/ip.js';
 import { VNET_HEADER, vnetHeaderIsSane } from '../../wire/vnet-header.js';
 import { AddressTable } from '../address-table.js';
@@ -308,7 +314,9 @@ function decide(state: PortState, ring: FrameSource, ingress: number): number {
 	if (length === 0) return DROP_TRUNCATED;
 	// The kernel takes tags out of frames: without this look, one would pass an IP filter and come back on the way out.
 	if ((ring.status & TP_STATUS_VLAN_VALID) !== 0 && ring.ifindex !== state.punt) {
-		return ingress === EDGE_WIRE ? IGNORE : DROP_VLAN;
+		if (ingress !== EDGE_WIRE) return DROP_VLAN;
+		// A mere priority is gone with the tag.
+		if ((ring.tag & VLAN_ID) !== 0) return IGNORE;
 	}
 	// Flags and GSO type are both 0 for nearly every frame.
 	if (frame.getUint16(at - VNET_HEADER) !== 0 && !vnetIsSane(frame, at, length)) return DROP_BAD_VNET_HEADER;

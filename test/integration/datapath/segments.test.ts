@@ -1,7 +1,8 @@
 /** Segmentation offload: long frames cross whole where the receiver takes them, and in pieces where it doesn't. */
 import test from 'ava';
 import { until } from '../../../src/lab/wait.js';
-import { checksum, ethernet, ipv4, ipv6, pseudo, tagged, tcp, udp, vnet } from './frames.js';
+import type { Received } from '../../helpers/tap-guest.js';
+import { broadcastMac, checksum, ethernet, ipv4, ipv6, pseudo, tagged, tcp, udp, vnet } from './frames.js';
 import { far, type Guest, host, Site } from './site.js';
 
 let site: Site;
@@ -164,6 +165,51 @@ test.serial('the master goes down and up: long frames are still the right ones',
 	}
 	await site.product.json('set', 'eth0', '--offload', 'auto');
 });
+
+/** What is left for the host's stack, and whether it still has its tag. */
+const stackCounters = `
+table netdev stack {
+	chain c {
+		type filter hook ingress device eth0 priority 0;
+		ip daddr ${host.ipv4} udp dport 2 counter
+		ip daddr 255.255.255.255 udp dport 2 counter
+		ip daddr 192.0.2.12 udp dport 2 counter
+		vlan pcp 5 counter
+	}
+}
+`;
+
+for (const offload of ['none', 'auto']) {
+	test.serial(`a priority tag keeps nobody from what is for him, offload ${offload}`, async t => {
+		await site.product.json('set', 'eth0', '--offload', offload);
+		const to = (mac: string, address: string): Buffer =>
+			tagged(
+				ethernet(
+					mac,
+					far.mac,
+					0x0800,
+					ipv4({ source: far.ipv4, destination: address }, udp(1, 2, Buffer.from('urgent'))),
+				),
+				0xa000,
+			);
+		await site.host.exec('nft', ['-f', '-'], { input: stackCounters });
+		site.far.send(to(host.mac, able.ipv4));
+		site.far.send(to(broadcastMac, '255.255.255.255'));
+		const urgent = ({ frame }: Received): boolean => frame.subarray(42, 48).toString() === 'urgent';
+		for (const destination of [able.ipv4, '255.255.255.255']) {
+			const { frame } = able.end.receiveUntil(urgent).at(-1)!;
+			t.is(frame.readUInt16BE(12), 0x0800, 'without the tag');
+			t.is([...frame.subarray(30, 34)].join('.'), destination);
+		}
+		site.far.send(to(host.mac, host.ipv4));
+		const counted = async (): Promise<string> => {
+			const list = await site.host.exec('nft', ['list', 'table', 'netdev', 'stack']);
+			return Array.from(list.matchAll(/counter packets (\d+)/g), ([, count]) => count).join();
+		};
+		await until('the host to have its own', 10_000, async () => (await counted()) === '1,1,0,2');
+		await site.host.exec('nft', ['delete', 'table', 'netdev', 'stack']);
+	});
+}
 
 test.serial('tagged frames on the master are for the host, untouched, and never for guests', async t => {
 	await site.host.exec('nft', ['-f', '-'], {

@@ -28,7 +28,7 @@ import {
 import { type KernelPort, PUNT } from '../../helpers/kernel-port.js';
 import { PurePort } from '../../helpers/pure-port.js';
 import { FrameEnd } from '../../helpers/tap-guest.js';
-import { gateway, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
+import { BROADCAST, gateway, MASTER, standardTopology, vm1, vm2 } from '../../helpers/world.js';
 import { vnet } from '../datapath/frames.js';
 
 /**
@@ -131,6 +131,7 @@ const attachments: readonly [ProgramName, number][] = [
 const BAD_HEADER = -dropReasons.indexOf('bad-vnet-header');
 
 const tag = { tags: [{ tci: 5 }] };
+const priority = { source: vm1.mac, tags: [{ tci: 0xa000 }] };
 const long = udp(40000, 9, new Uint8Array(6000));
 /** The kernel takes nothing for a frame of segments that is no longer than one. */
 const some = new Uint8Array(2000);
@@ -164,6 +165,12 @@ const frames: Readonly<Record<string, Uint8Array>> = {
 	'IPv6, cut short': cut(packet6(vm1, vm2), 40),
 	"IPv6 of a stranger's, cut short": cut(packet6(gateway, vm2), 40),
 	'a VLAN': packet4(vm1, vm2, tag),
+	'a priority, from the LAN': packet4(gateway, vm1, { destination: MASTER, ...priority }),
+	'a priority, from the LAN to all': packet4(
+		gateway,
+		{ ...gateway, mac: BROADCAST, ipv4: '255.255.255.255' },
+		priority,
+	),
 	'another protocol': ethernet({ source: vm1.mac, destination: vm2.mac }, other(0x88b5)),
 };
 
