@@ -22,12 +22,11 @@ socket=${quoted(socket)}
 case $2 in prepare | migrate | started | reconnect | stopped | release) ;; *) exit 0 ;; esac
 xml=$(cat)
 case $xml in *'<ipvtap:'* | *ipvtap.dev/* | *'<target dev='?ipvt-*) ;; *) exit 0 ;; esac
-# Libvirt waits for us; but a start that we give up is no start, on a host that is busy for a moment.
-case $2 in prepare | migrate | started) fatal=1 patience=5 ;; *) fatal=0 patience=2 ;; esac
+case $2 in prepare | migrate | started) fatal=1 ;; *) fatal=0 ;; esac
 
 # What the daemon says, and in the last line the HTTP status and type. -q: no .curlrc.
 tell() {
-	printf '%s\\n' "$1" "$2" "$4" "$xml" | curl -q --silent --max-time "$patience" --unix-socket "$socket" \\
+	printf '%s\\n' "$1" "$2" "$4" "$xml" | curl -q --silent --max-time 2 --unix-socket "$socket" \\
 		--header 'Accept: text/plain' --header 'Content-Type: text/plain' --header 'Expect:' --data-binary @- \\
 		--write-out '\\n%{http_code} %{content_type}' http://ipvtap/v1/libvirt
 }
@@ -52,7 +51,7 @@ case $status,$answer in
 '0,200 text/plain') exit 0 ;;
 '0,'[45]??' text/plain') hint= ;;
 0,*) said="$socket is not ipvtap's: its answer makes no sense" hint='set IPVTAP_SOCKET, and: ipvtap libvirt install' ;;
-28,*) said="ipvtapd did not answer in $patience s" ;;
+28,*) said="ipvtapd did not answer in 2 s" ;;
 127,*) said="can't reach ipvtapd: curl is not installed" hint='sudo apt install curl, or as your system has it' ;;
 7,*) said="can't reach ipvtapd at $socket: nobody listens there" hint=$start ;;
 *) said="can't reach ipvtapd at $socket: it went while it was being asked (curl: $status)" ;;

@@ -43,14 +43,18 @@ export class GuestAgent {
 	/**
 	 * Waits until the guest has said hello.
 	 *
-	 * @param because more about why it hasn't.
+	 * @param name the guest's, for the error. @param because more about why it hasn't.
 	 * @throws IpvtapError `timed-out` after `timeout` milliseconds.
 	 */
-	async hello(timeout: number, because: () => string = () => 'no hello from it'): Promise<void> {
+	async hello(
+		name: string,
+		timeout: number,
+		because: () => string = () => 'no hello from it',
+	): Promise<void> {
 		let timer: NodeJS.Timeout | undefined;
 		const late = new Promise<never>((_, reject) => {
 			timer = setTimeout(() => {
-				reject(new IpvtapError('timed-out', `boot the guest: not up after ${timeout} ms: ${because()}`));
+				reject(new IpvtapError('timed-out', `boot guest ${name}: not up after ${timeout} ms: ${because()}`));
 			}, timeout).unref();
 		});
 		await Promise.race([this.#hello, late]).finally(() => clearTimeout(timer));

@@ -177,7 +177,7 @@ export class Guest {
 		const ended = this.exited.then(rc => {
 			throw new IpvtapError('failed', `boot guest ${this.name}: it ended with status ${rc}: ${because()}`);
 		});
-		await Promise.race([this.#agent.hello(timeout, because), ended]);
+		await Promise.race([this.#agent.hello(this.name, timeout, because), ended]);
 	}
 
 	async #end(): Promise<void> {

@@ -160,13 +160,13 @@ export class LibvirtHost {
 		const agent = await this.listen();
 		await this.define({ ...options, agent: this.agentPath });
 		await this.virsh('start', options.name);
-		await this.isUp(agent);
+		await this.isUp(options.name, agent);
 		return agent;
 	}
 
-	/** Waits until the guest of an agent says so. */
-	async isUp(agent: GuestAgent): Promise<void> {
-		await this.#explained(agent.hello(90_000));
+	/** Waits until a domain's guest is up. */
+	async isUp(name: string, agent: GuestAgent): Promise<void> {
+		await this.#explained(agent.hello(name, 90_000));
 	}
 
 	/** The QEMU of the domain that was booted last looks for its agent when it is restored, too. */

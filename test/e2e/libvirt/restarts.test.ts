@@ -98,7 +98,7 @@ async function restart(signal: NodeJS.Signals, daemons: ('ipvtap' | 'libvirt')[]
 async function start(): Promise<void> {
 	agent = await host.listen();
 	await host.virsh('start', 'web');
-	await host.isUp(agent);
+	await host.isUp('web', agent);
 }
 
 async function reboot(): Promise<void> {
