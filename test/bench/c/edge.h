@@ -61,6 +61,24 @@ static inline void set_option(int fd, int level, int name, int value)
 		DIE("setsockopt");
 }
 
+/* The kernel brings up what has got its carrier a little later, and drops what is sent to it until then. */
+static inline void await_running(const char *name)
+{
+	struct ifreq r = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+	for (int i = 0; i < 1000; i++) {
+		if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &r) < 0 || !(r.ifr_flags & IFF_UP))
+			break;
+		/* First it is said to run (linkwatch_do_dev), and right behind it does: hence once more. */
+		sleep_ns(1000000);
+		if (r.ifr_flags & IFF_RUNNING)
+			break;
+	}
+	close(fd);
+}
+
 static inline void edge_open_tap(struct edge *e, const char *path, const char *name)
 {
 	int size = VNET_TAP, sndbuf = INT_MAX;
@@ -85,6 +103,8 @@ static inline void edge_open_tap(struct edge *e, const char *path, const char *n
 	if (ioctl(e->fd, TUNSETSNDBUF, &sndbuf) < 0)
 		DIE("TUNSETSNDBUF");
 	e->buffer = malloc(VNET_TAP + FRAME_MAX);
+	if (name)
+		await_running(name);
 }
 
 /* What vde_switch reads from a new connection (libvdeplug, request_v3). */
