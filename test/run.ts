@@ -43,29 +43,29 @@ async function atOnce(config: string): Promise<Result> {
 async function fileByFile(config: string, folder: string): Promise<Result> {
 	const outcomes = new Map<string, Outcome>();
 	const seconds = new Map<string, number>();
-	const runFile = async (file: string): Promise<void> => {
+	const run = async (name: string): Promise<void> => {
 		const started = performance.now();
-		const outcome = await ava(['--config', config, join(folder, file)]);
-		const name = file.replace('.test.js', '');
+		const outcome = await ava(['--config', config, join(folder, name + SUFFIX)]);
 		seconds.set(name, (seconds.get(name) ?? 0) + (performance.now() - started) / 1000);
 		outcome.failures = outcome.failures.map(title => `${name} › ${title}`);
 		show(outcome, name);
-		outcomes.set(file, outcome);
+		outcomes.set(name, outcome);
 	};
-	const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-		.filter(file => file.endsWith('.test.js'))
+	const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+		.filter(file => file.endsWith(SUFFIX))
+		.map(file => file.slice(0, -SUFFIX.length))
 		.sort();
-	const waiting = [...files];
+	const waiting = [...names];
 	const lane = async (): Promise<void> => {
-		for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runFile(file);
+		for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await run(name);
 	};
 	await Promise.all(Array.from({ length: lanes }, lane));
-	for (const file of files) {
-		for (let again = 0; again < 2 && outcomes.get(file)!.failed > 0; again++) {
-			const { failures } = outcomes.get(file)!;
-			print(`again: ${file.replace('.test.js', '')}`);
-			await runFile(file);
-			if (outcomes.get(file)!.failed === 0)
+	for (const name of names) {
+		for (let again = 0; again < 2 && outcomes.get(name)!.failed > 0; again++) {
+			const { failures } = outcomes.get(name)!;
+			print(`again: ${name}`);
+			await run(name);
+			if (outcomes.get(name)!.failed === 0)
 				print(`again: what had failed has passed now: ${failures.join('; ')}`);
 		}
 	}
@@ -75,6 +75,7 @@ async function fileByFile(config: string, folder: string): Promise<Result> {
 
 /** Each waits half of its time, so two files fill two processors. */
 const lanes = 2;
+const SUFFIX = '.test.js';
 
 function show({ words }: Outcome, file?: string): void {
 	if (words.length === 0) return;

@@ -76,23 +76,15 @@ const udp6 = (data = 8, destination: string = far.ipv6): Buffer =>
 	ethernet(far.mac, evil.mac, 0x86dd, ipv6(from6(destination), udp(1, 2, Buffer.alloc(data, 7))));
 /** Answers of a DHCP server behind an IP length that ends before them; segments get lengths that show them. */
 const hidden4 = (): Buffer => {
-	const frame = ethernet(
-		far.mac,
-		evil.mac,
-		0x0800,
-		ipv4(from4(far.ipv4), udp(67, 68, Buffer.alloc(4000, 7))),
-	);
-	frame.writeUInt16BE(20, 16);
-	return frame;
+	const answer = udp(67, 68, Buffer.alloc(4000, 7));
+	return saying(20, 16, ethernet(far.mac, evil.mac, 0x0800, ipv4(from4(far.ipv4), answer)));
 };
 const hidden6 = (): Buffer => {
-	const frame = ethernet(
-		far.mac,
-		evil.mac,
-		0x86dd,
-		ipv6(from6(far.ipv6), udp(547, 546, Buffer.alloc(4000, 7))),
-	);
-	frame.writeUInt16BE(4, 18);
+	const answer = udp(547, 546, Buffer.alloc(4000, 7));
+	return saying(4, 18, ethernet(far.mac, evil.mac, 0x86dd, ipv6(from6(far.ipv6), answer)));
+};
+const saying = (length: number, at: number, frame: Buffer): Buffer => {
+	frame.writeUInt16BE(length, at);
 	return frame;
 };
 const arpFrame = (): Buffer =>
